@@ -1,0 +1,48 @@
+// The import rules of docs/architecture.md. `make check` runs them; test/ops/checks.test.ts plants violations
+// and sees that each is found.
+const SERVICES = "detector|runbooks|exporter|hypervisor";
+const STAGES =
+  "(query|features|forest|explain|publish|authenticate|parse|store|match|collect|policy|decide|guard|approve|execute|verify|read|csv|pgp|envelope|upload|retain)";
+
+function rule(name, from, to) {
+  return { name, severity: "error", from, to };
+}
+
+export default {
+  forbidden: [
+    rule("no-cycles", {}, { circular: true }),
+    rule("lib-knows-no-service", { path: "^lib/" }, { path: `^(${SERVICES}|cli|test)/` }),
+    rule("services-never-meet", { path: `^(${SERVICES})/` }, { path: `^(${SERVICES}|cli)/`, pathNot: "^$1/" }),
+    rule("stages-never-meet", { path: `^(${SERVICES})/${STAGES}\\.ts$` }, { path: `^$1/${STAGES}\\.ts$` }),
+    rule(
+      "only-service-sees-adapters",
+      { path: `^(${SERVICES})/(?!service\\.ts$|adapters/)` },
+      { path: "/adapters/" },
+    ),
+    rule(
+      "only-main-imports-service",
+      { path: `^(${SERVICES})/(?!main\\.ts$)` },
+      { path: `^(${SERVICES})/(service|main)\\.ts$` },
+    ),
+    rule(
+      "vendors-live-in-adapters",
+      { path: `^(cli|lib|${SERVICES})/(?!adapters/)` },
+      {
+        path: "node_modules/(@aws-sdk|@google-cloud|@azure|@slack|@kubernetes|ssh2-sftp-client|ioredis)",
+      },
+    ),
+    rule("nothing-imports-tests", { pathNot: "^test/" }, { path: "^test/" }),
+    rule(
+      "no-dev-deps-in-production",
+      { pathNot: "^test/|\\.config\\.(js|ts)$" },
+      { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only"] },
+    ),
+    rule("nothing-unresolved", {}, { couldNotResolve: true }),
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default"] },
+  },
+};

@@ -1,0 +1,83 @@
+import type { Log } from "./log.ts";
+
+/** Longer than any orderly stop measured; short enough for Kubernetes' 30 s grace period with several steps. */
+const STEP_TIMEOUT_MS = 8_000;
+
+/** What was started is stopped in the reverse order, by name; a step that fails or hangs does not keep the others. */
+export class StopStack {
+  readonly #steps: { readonly name: string; readonly stop: () => void | Promise<void> }[] = [];
+  readonly #log: Log;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  add(name: string, stop: () => void | Promise<void>): void {
+    this.#steps.push({ name, stop });
+  }
+
+  /** Idempotent: a step runs once. */
+  async stop(): Promise<void> {
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      try {
+        await withTimeout(Promise.resolve(step.stop()), STEP_TIMEOUT_MS);
+      } catch (error) {
+        this.#log.error("stop step failed", { step: step.name, error });
+      }
+    }
+  }
+}
+
+async function withTimeout(work: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`not done after ${ms} ms`));
+    }, ms);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A service that runs: where it listens, if it does, and how to stop it. */
+export interface RunningService {
+  readonly url?: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * Runs services until SIGTERM or SIGINT; a second signal ends the process at once.
+ *
+ * @returns the process's exit code: 0 after a clean stop, 1 when the start failed
+ */
+export async function runService(log: Log, start: () => Promise<RunningService>): Promise<number> {
+  process.on("unhandledRejection", (error) => {
+    log.error("unhandled rejection", { error });
+    process.exitCode = 1;
+    process.kill(process.pid, "SIGTERM"); // an unknown state is left in order, with the jobs' leases given back
+  });
+  let running: RunningService;
+  try {
+    running = await start();
+  } catch (error) {
+    log.error("start failed", { error });
+    return 1;
+  }
+  log.info("started", { url: running.url });
+  const signal = await nextSignal();
+  log.info("stopping", { signal });
+  void nextSignal().then(() => process.exit(1));
+  await running.stop();
+  log.info("stopped");
+  return Number(process.exitCode ?? 0);
+}
+
+async function nextSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    process.once("SIGTERM", resolve);
+    process.once("SIGINT", resolve);
+  });
+}

@@ -1,0 +1,127 @@
+import pg from "pg";
+import type { Log } from "./log.ts";
+
+export interface Queryable {
+  query<Row extends object = Record<string, unknown>>(
+    sql: string,
+    values?: readonly unknown[],
+  ): Promise<{ rows: Row[]; rowCount: number }>;
+}
+
+export interface TransactionOptions {
+  readonly isolation?: "read committed" | "repeatable read";
+  readonly readOnly?: boolean;
+}
+
+export interface Database extends Queryable {
+  /** Commits when `work` returns, rolls back when it throws. The error of a lost connection comes through unchanged. */
+  inTransaction<T>(work: (tx: Queryable) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** Lends a raw connection, for COPY streams. It is thrown away, not reused, when `work` throws. */
+  withConnection<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T>;
+  /** @throws when the server cannot be reached within the connect timeout */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  readonly url: string;
+  readonly applicationName: string;
+  /** Connections at most; the default leaves room for four services on a server's 100. */
+  readonly max?: number;
+  readonly statementTimeoutMs?: number;
+}
+
+/** reliability.md F2: a frozen server must turn into a 503, not into a queue of waiting requests. */
+const CONNECT_TIMEOUT_MS = 2_000;
+const STATEMENT_TIMEOUT_MS = 3_000;
+
+/**
+ * A pool that survives a server restart: a broken idle connection is logged and replaced, a broken query fails with the
+ * driver's error and the next one gets a fresh connection.
+ */
+export function openDatabase(
+  { url, applicationName, max = 10, statementTimeoutMs = STATEMENT_TIMEOUT_MS }: DatabaseOptions,
+  log: Log,
+): Database {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: applicationName,
+    max,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: statementTimeoutMs,
+    // The server cannot enforce its own timeout when it is frozen: the client gives up a little later by itself.
+    query_timeout: statementTimeoutMs + 1_000,
+    idle_in_transaction_session_timeout: 30_000,
+    keepAlive: true,
+  });
+  // Without a listener, an idle connection that the server closes would end the process.
+  pool.on("error", (error) => {
+    log.warn("idle database connection lost", { error });
+  });
+  return {
+    query: async (sql, values) => run(pool, sql, values),
+    inTransaction: async (work, options) =>
+      withClient(pool, async (client) => transact(client, work, options)),
+    withConnection: async (work) => withClient(pool, work),
+    ping: async () => {
+      await pool.query("SELECT 1");
+    },
+    close: async () => pool.end(),
+  };
+}
+
+async function run<Row extends object>(
+  runner: pg.Pool | pg.PoolClient,
+  sql: string,
+  values: readonly unknown[] = [],
+): Promise<{ rows: Row[]; rowCount: number }> {
+  const { rows, rowCount } = await runner.query<Row & pg.QueryResultRow>(sql, [...values]);
+  return { rows, rowCount: rowCount ?? 0 };
+}
+
+async function withClient<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect();
+  const ignore = () => undefined; // a connection lost in mid-query rejects the query; the event would end the process
+  client.on("error", ignore);
+  let failed = true;
+  try {
+    const result = await work(client);
+    failed = false;
+    return result;
+  } finally {
+    client.off("error", ignore);
+    client.release(failed);
+  }
+}
+
+async function transact<T>(
+  client: pg.PoolClient,
+  work: (tx: Queryable) => Promise<T>,
+  { isolation = "read committed", readOnly = false }: TransactionOptions = {},
+): Promise<T> {
+  await client.query(
+    `BEGIN ISOLATION LEVEL ${isolation.toUpperCase()}${readOnly ? " READ ONLY" : ""}`,
+  );
+  // On an error nothing is sent any more: withClient drops the connection, which rolls back on the server.
+  const result = await work({ query: async (sql, values) => run(client, sql, values) });
+  await client.query("COMMIT");
+  return result;
+}
+
+/** True for errors that say "no database now" (down, starting, read-only, out of connections, timed out), not "bad query". */
+export function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  const message = error.message;
+  return (
+    /^(08|53|57P|25006|57014)/.test(code) || // SQLSTATE: connection, resources, shutdown, read-only, timeout
+    /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH)/.test(code) ||
+    /timeout|Connection terminated|Client has encountered a connection error|connection is closed/i.test(
+      message,
+    ) ||
+    (error instanceof AggregateError && error.errors.some(isUnavailable)) // both addresses of "localhost" refused
+  );
+}
