@@ -2,7 +2,7 @@
 // and sees that each is found.
 const SERVICES = "detector|runbooks|exporter|hypervisor";
 const STAGES =
-  "(query|features|forest|explain|publish|authenticate|parse|store|match|collect|policy|decide|guard|approve|execute|verify|read|csv|pgp|envelope|upload|retain)";
+  "(query|features|forest|explain|publish|authenticate|parse|store|match|collect|decide|guard|approve|execute|verify|read|csv|pgp|envelope|upload|retain)";
 
 function rule(name, from, to) {
   return { name, severity: "error", from, to };

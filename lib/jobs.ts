@@ -39,8 +39,16 @@ export async function installJobs(url: string, queues: readonly string[]): Promi
   await boss.stop({ graceful: false });
 }
 
-/** Connects to the job engine, which `installJobs` has made. */
-export async function openJobs(url: string, log: Log): Promise<Jobs> {
+/**
+ * Connects to the job engine, which `installJobs` has made.
+ *
+ * @param options.sendOnly for a command that ends soon: it does not look after other workers' jobs
+ */
+export async function openJobs(
+  url: string,
+  log: Log,
+  options: { readonly sendOnly?: boolean } = {},
+): Promise<Jobs> {
   const boss = new PgBoss({
     connectionString: url,
     application_name: "fettle-jobs",
@@ -48,6 +56,7 @@ export async function openJobs(url: string, log: Log): Promise<Jobs> {
     migrate: false,
     createSchema: false,
     schedule: false,
+    supervise: options.sendOnly !== true,
     superviseIntervalSeconds: 2, // finds the jobs of killed workers; the default of 60 s is too slow for an incident
     monitorIntervalSeconds: 2,
   });

@@ -1,0 +1,93 @@
+import type { Database } from "../lib/postgres.ts";
+import type { Secret } from "../lib/secret.ts";
+import {
+  answerApproval,
+  findApproval,
+  linkToken,
+  type Answer,
+  type AnswerOutcome,
+} from "./approve.ts";
+import type { Enqueue } from "./types.ts";
+
+/** A run as the command line shows it. */
+export interface RunSummary {
+  readonly id: string;
+  readonly target: string;
+  readonly runbook: string;
+  readonly state: string;
+  readonly outcome: string | null;
+  readonly plan: string | null;
+  readonly createdAt: Date;
+  readonly finishedAt: Date | null;
+}
+
+export interface RunDetail extends RunSummary {
+  readonly trigger: object;
+  readonly decision: object | null;
+  readonly audit: readonly {
+    readonly ts: Date;
+    readonly event: string;
+    readonly actor: string;
+    readonly detail: object;
+  }[];
+}
+
+const SUMMARY = `id, target_key AS target, runbook, state, outcome, plan->>'summary' AS plan,
+  created_at AS "createdAt", finished_at AS "finishedAt"`;
+
+/** The newest runs first. */
+export async function listRuns(database: Database, limit: number): Promise<readonly RunSummary[]> {
+  const { rows } = await database.query<RunSummary>(
+    `SELECT ${SUMMARY} FROM runs ORDER BY created_at DESC LIMIT $1`,
+    [limit],
+  );
+  return rows;
+}
+
+export async function showRun(database: Database, id: string): Promise<RunDetail | undefined> {
+  const { rows } = await database.query<Omit<RunDetail, "audit">>(
+    `SELECT ${SUMMARY}, trigger, decision FROM runs WHERE id = $1`,
+    [id],
+  );
+  const [run] = rows;
+  if (run === undefined) return undefined;
+  const audit = await database.query<RunDetail["audit"][number]>(
+    "SELECT ts, event, actor, detail FROM runbooks_audit WHERE run_id = $1 ORDER BY id",
+    [id],
+  );
+  return { ...run, audit: audit.rows };
+}
+
+/** Answers the open request of a run. `runId` may also be the request's own id. */
+export async function answerRun(
+  { runId, ...answer }: Omit<Answer, "approvalId"> & { readonly runId: string },
+  approvers: readonly string[],
+  deps: { readonly database: Database; readonly enqueue: Enqueue },
+): Promise<AnswerOutcome> {
+  const approval = await findApproval(runId, deps.database);
+  if (approval === undefined) return { kind: "not_found" };
+  return answerApproval({ ...answer, approvalId: approval.id }, approvers, deps);
+}
+
+/** One link per approver, to be handed to that person only: who holds a link answers in that person's name. */
+export async function approvalLinks(
+  runId: string,
+  {
+    database,
+    approvers,
+    secret,
+    url,
+  }: { database: Database; approvers: readonly string[]; secret: Secret; url: string },
+): Promise<
+  readonly { readonly approver: string; readonly approve: string; readonly reject: string }[]
+> {
+  const approval = await findApproval(runId, database);
+  if (approval?.state !== "pending") return [];
+  return approvers.map((approver) => {
+    const query = new URLSearchParams({
+      id: approval.id,
+      token: linkToken(approval, approver, secret),
+    }).toString();
+    return { approver, approve: `${url}/approve?${query}`, reject: `${url}/reject?${query}` };
+  });
+}

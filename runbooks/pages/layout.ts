@@ -1,0 +1,36 @@
+import { html, type Html } from "./html.ts";
+
+/** The frame of every page. Works without JavaScript; styles come from a file, as the CSP forbids them inline. */
+export function page(title: string, content: Html): string {
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>${title} – Fettle</title>
+        <link rel="stylesheet" href="/assets/fettle.css" />
+      </head>
+      <body>
+        <main>
+          <h1>${title}</h1>
+          ${content}
+        </main>
+      </body>
+    </html>`.text;
+}
+
+/** Plain, readable at 3 a.m. on a phone, in light and dark; colour is never the only sign. */
+export const STYLESHEET = `:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+body { margin: 0; }
+main { max-width: 42rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.4rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; }
+dt { font-weight: 600; }
+dd { margin: 0; overflow-wrap: anywhere; }
+label { display: block; margin: 1rem 0 .25rem; }
+input[type="text"] { width: 100%; box-sizing: border-box; font: inherit; padding: .5rem; }
+button { font: inherit; padding: .6rem 1.2rem; margin-top: 1rem; }
+.badge { border: 2px solid; padding: 0 .4rem; font-weight: 600; }
+:focus-visible { outline: 3px solid; outline-offset: 2px; }
+@media (max-width: 30rem) { dl { grid-template-columns: 1fr; } }
+`;

@@ -1,0 +1,90 @@
+import { withCorrelation } from "../lib/correlation.ts";
+import { failpoint } from "../lib/failpoint.ts";
+import { inSpan, inSpanFrom } from "../lib/tracing.ts";
+import { isUnfinished, leaseRun, LeaseLost, releaseLease, renewLease } from "./ledger.ts";
+import { awaitAnswer } from "./steps/await-answer.ts";
+import { decideAndAsk } from "./steps/decide-and-ask.ts";
+import { execute } from "./steps/execute.ts";
+import { recheckAndGuard } from "./steps/recheck-and-guard.ts";
+import type { Progress, RunDeps } from "./steps/step.ts";
+import { verify } from "./steps/verify.ts";
+import type { ActiveState, Run } from "./types.ts";
+
+/**
+ * The way of a run, in order. Each step commits its state and its audit rows together; after a crash the next worker goes on
+ * at the state that it finds. The guard comes after the human: an approval can take minutes, and the breaker may be full
+ * meanwhile.
+ */
+const STEPS: Readonly<Record<ActiveState, (run: Run, deps: RunDeps) => Promise<Progress>>> = {
+  matched: decideAndAsk,
+  approval_pending: awaitAnswer,
+  approved: recheckAndGuard,
+  intent: execute,
+  verifying: verify,
+};
+
+const BUSY_RETRY_MS = 2_000;
+const LEASE_RENEWALS = 6; // a lease of 30 s is renewed every 5 s, so that one lost renewal does not lose the run
+
+/** Leads a run as far as it goes now. Any number of workers may call it for the same run: one of them works. */
+export async function advanceRun(runId: string, deps: RunDeps): Promise<void> {
+  const { database, owner, leaseSeconds: seconds } = deps;
+  const leased = await leaseRun({ id: runId, owner, seconds }, database);
+  if (leased === undefined) {
+    if (await isUnfinished(runId, database))
+      await callAgain(runId, new Date(Date.now() + BUSY_RETRY_MS), deps);
+    return;
+  }
+  const heartbeat = setInterval(
+    () => {
+      renewLease(leased, seconds, database).catch((error: unknown) => {
+        deps.log.warn("lease not renewed", { run: runId, error });
+      });
+    },
+    (seconds * 1000) / LEASE_RENEWALS,
+  );
+  try {
+    await withCorrelation(leased.correlationId ?? runId, async () =>
+      inSpanFrom(leased.traceparent, "runbooks.run", { run: runId }, async () =>
+        walk(leased, deps),
+      ),
+    );
+  } catch (error) {
+    if (!(error instanceof LeaseLost)) throw error;
+    deps.log.warn("run taken over by another worker", { run: runId });
+  } finally {
+    clearInterval(heartbeat);
+    await releaseLease(leased, database);
+  }
+}
+
+async function walk(leased: Run, deps: RunDeps): Promise<void> {
+  let run = leased;
+  while (isActive(run)) {
+    const { state } = run;
+    const progress = await inSpan(`runbooks.${state}`, { run: run.id }, async () =>
+      STEPS[state](run, deps),
+    );
+    if (progress.kind === "waiting") {
+      if (progress.until !== undefined) await callAgain(run.id, progress.until, deps);
+      return;
+    }
+    deps.log.info("run moved", {
+      run: run.id,
+      target: run.targetKey,
+      from: state,
+      to: progress.run.state,
+    });
+    deps.moved(progress.run.state);
+    run = progress.run;
+    await failpoint(`after-${state}`);
+  }
+}
+
+function isActive(run: Run): run is Run & { readonly state: ActiveState } {
+  return run.state in STEPS;
+}
+
+async function callAgain(runId: string, at: Date, { database, enqueue }: RunDeps): Promise<void> {
+  await enqueue(database, "runbooks-run", { runId }, at);
+}

@@ -1,0 +1,176 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { systemClock } from "../lib/clock.ts";
+import { buildApp, listen, type Readiness } from "../lib/http.ts";
+import { openJobs, type Jobs } from "../lib/jobs.ts";
+import { StopStack, type RunningService } from "../lib/lifecycle.ts";
+import type { Log } from "../lib/log.ts";
+import { createRegistry } from "../lib/metrics.ts";
+import { openDatabase, type Database } from "../lib/postgres.ts";
+import { version } from "../lib/version.ts";
+import { actionNames, actions } from "./actions/index.ts";
+import { kubernetesCluster } from "./adapters/kubernetes.ts";
+import { redisBreakerView } from "./adapters/redis.ts";
+import { admitDelivery, type AdmitDeps } from "./admit.ts";
+import { loadCatalog } from "./catalog/load.ts";
+import { isLoopback, type RunbooksConfig } from "./config.ts";
+import { createRunbooksMetrics, type RunbooksMetrics } from "./metrics.ts";
+import { parsePolicy } from "./policy.ts";
+import { addRoutes } from "./routes.ts";
+import { advanceRun } from "./run.ts";
+import type { RunDeps } from "./steps/step.ts";
+import { sweepUntil } from "./sweep.ts";
+import type { Enqueue } from "./types.ts";
+
+/** reliability.md §3.6: past this the sender is asked to wait; Alertmanager repeats what it could not deliver. */
+const INBOX_WAITING_MAX = 50_000;
+/** After the last moment of an approval there must be time for the action itself. */
+const ACTION_SECONDS = 900;
+
+/** Builds the service's graph and starts it. What was started is stopped in the reverse order. */
+export async function startRunbooks(config: RunbooksConfig, log: Log): Promise<RunningService> {
+  const stack = new StopStack(log);
+  try {
+    return await start(config, log, stack);
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+}
+
+async function start(config: RunbooksConfig, log: Log, stack: StopStack): Promise<RunningService> {
+  const catalog = await loadCatalog(config.runbooksFile);
+  const registry = createRegistry("runbooks");
+  const metrics = createRunbooksMetrics(registry);
+  const database = openDatabase(
+    { url: config.databaseUrl.reveal(), applicationName: "fettle-runbooks" },
+    log,
+  );
+  stack.add("database", async () => database.close());
+  const jobs = await openJobs(config.databaseUrl.reveal(), log);
+  stack.add("jobs", async () => jobs.stop());
+  const enqueue = enqueueWith(jobs);
+  const breakerView = config.redisUrl && (await redisBreakerView(config.redisUrl, log));
+  if (breakerView !== undefined) stack.add("redis", async () => breakerView.stop());
+
+  const { cooldownSeconds, approvalSeconds } = config;
+  const admitDeps = {
+    database,
+    enqueue,
+    catalog,
+    cooldownSeconds,
+    deadlineSeconds: approvalSeconds + ACTION_SECONDS,
+  };
+  const runDeps = {
+    ...policyDeps(config),
+    database,
+    enqueue,
+    log,
+    breakerView,
+    moved: metrics.runMoved,
+  };
+  const waiting = await startWorkers({ database, jobs, log, metrics }, admitDeps, runDeps, stack);
+
+  const readiness = async () => checkDatabase(database);
+  const app = buildApp({ service: "runbooks", log, registry, readiness }, (router) => {
+    addRoutes(router, {
+      credentials: credentialsOf(config, log),
+      database,
+      enqueue,
+      clock: systemClock,
+      inboxIsFull: () => waiting() > INBOX_WAITING_MAX,
+      approvers: config.approvers,
+      approvalSecret: config.approvalSecret,
+      metrics,
+    });
+  });
+  const server = await listen(app, config);
+  stack.add("http", async () => server.stop());
+  return { url: server.url, stop: async () => stack.stop() };
+}
+
+interface WorkerDeps {
+  readonly database: Database;
+  readonly jobs: Jobs;
+  readonly log: Log;
+  readonly metrics: RunbooksMetrics;
+}
+
+/** Starts those who take jobs, and the sweep behind them. Returns the number of deliveries that waited at the last sweep. */
+async function startWorkers(
+  { database, jobs, log, metrics }: WorkerDeps,
+  admitDeps: AdmitDeps,
+  runDeps: RunDeps,
+  stack: StopStack,
+): Promise<() => number> {
+  const admit = async (inboxId: string) => admitDelivery(inboxId, admitDeps);
+  const advance = async (runId: string) => advanceRun(runId, runDeps);
+  await jobs.work<{ inboxId: string }>("runbooks-inbox", async ({ inboxId }) => admit(inboxId));
+  await jobs.work<{ runId: string }>("runbooks-run", async ({ runId }) => advance(runId));
+
+  let waiting = 0;
+  const inboxWaiting = (deliveries: number) => {
+    waiting = deliveries;
+    metrics.inboxWaiting(deliveries);
+  };
+  const stopping = new AbortController();
+  const sweeping = sweepUntil(stopping.signal, {
+    database,
+    clock: systemClock,
+    log,
+    admit,
+    advance,
+    inboxWaiting,
+  });
+  stack.add("sweep", async () => {
+    stopping.abort();
+    await sweeping;
+  });
+  return () => waiting;
+}
+
+function policyDeps(
+  config: RunbooksConfig,
+): Omit<RunDeps, "database" | "enqueue" | "log" | "breakerView" | "moved"> {
+  const policy = parsePolicy(config.policy, "env", actionNames);
+  return {
+    actions,
+    cluster: kubernetesCluster(config.kubeconfig),
+    policyFor: () => policy,
+    switches: {
+      enabled: config.enabled,
+      dryRun: config.dryRun,
+      requireApproval: config.requireApproval,
+      approvers: config.approvers,
+      limits: { hourly: config.maxHourly, daily: config.maxDaily },
+    },
+    approvalSeconds: config.approvalSeconds,
+    verifySeconds: config.verifySeconds,
+    leaseSeconds: config.leaseSeconds,
+    owner: `${hostname()}-${process.pid}-${randomUUID()}`,
+    codeVersion: version,
+  };
+}
+
+function credentialsOf({ webhookToken, webhookSecret, host }: RunbooksConfig, log: Log) {
+  const allowAnonymous =
+    webhookToken === undefined && webhookSecret === undefined && isLoopback(host);
+  if (allowAnonymous)
+    log.warn("no webhook credential is set: everybody on this machine can send alerts");
+  return { token: webhookToken, hmacKey: webhookSecret ?? webhookToken, allowAnonymous };
+}
+
+export function enqueueWith(jobs: Pick<Jobs, "send">): Enqueue {
+  return async (tx, queue, data, startAfter) =>
+    jobs.send(tx, queue, data, startAfter === undefined ? {} : { startAfter });
+}
+
+async function checkDatabase(database: Database): Promise<Readiness> {
+  try {
+    await database.ping();
+    return { ready: true, checks: { database: { ok: true } } };
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    return { ready: false, checks: { database: { ok: false, detail } } };
+  }
+}

@@ -1,0 +1,47 @@
+import { findApproval } from "../approve.ts";
+import { countOpenEpisodes } from "../episode.ts";
+import { takeSlot } from "../guard.ts";
+import type { Plan, Run } from "../types.ts";
+import { ending, finish, move, planOf, type Progress, type RunDeps } from "./step.ts";
+
+/** approved → intent, with the breaker's slot, or an end without an action */
+export async function recheckAndGuard(run: Run, deps: RunDeps): Promise<Progress> {
+  const plan = planOf(run);
+  if (run.now > run.deadlineAt)
+    return finish(run, deps, "expired", "the run's deadline passed before the action");
+  if ((await countOpenEpisodes(run.id, deps.database)) === 0) {
+    return finish(run, deps, "resolved_before_action", "the alert resolved before the action");
+  }
+  const objection = await authorityObjection(run, plan, deps);
+  if (objection !== undefined) return finish(run, deps, "skipped_no_approval", objection);
+  return move(run, deps, async (tx) => {
+    if (!plan.dryRun) {
+      const { limits } = deps.switches;
+      const slot = await takeSlot({ appKey: run.targetKey, runId: run.id, limits }, tx);
+      if (!slot.taken) return ending("skipped_circuit", slot.why);
+      await deps.breakerView?.taken(run.targetKey, run.id);
+    }
+    return {
+      state: "intent",
+      audit: [{ event: "intent", actor: "fettle", detail: { plan_hash: run.planHash } }],
+    };
+  });
+}
+
+/** Checked again now, because people are disabled and switches are thrown between a click and the action. */
+async function authorityObjection(
+  run: Run,
+  plan: Plan,
+  { database, switches }: RunDeps,
+): Promise<string | undefined> {
+  if (!switches.enabled) return "remediation was disabled after the approval";
+  if (switches.dryRun && !plan.dryRun) return "dry-run was switched on after the approval";
+  if (!switches.requireApproval) return undefined;
+  const approval = await findApproval(run.id, database);
+  if (approval?.state !== "approved" || approval.planHash !== run.planHash)
+    return "there is no approval of this plan";
+  const { decidedBy = "" } = approval;
+  return switches.approvers.includes(decidedBy)
+    ? undefined
+    : `${decidedBy} may not approve any more`;
+}
