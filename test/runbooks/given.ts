@@ -1,0 +1,144 @@
+import { silentLog } from "../../lib/log.ts";
+import { openDatabase, type Database } from "../../lib/postgres.ts";
+import { actionNames, actions } from "../../runbooks/actions/index.ts";
+import { admitDelivery } from "../../runbooks/admit.ts";
+import { answerRun } from "../../runbooks/operations.ts";
+import { parseCatalog } from "../../runbooks/catalog/load.ts";
+import { parsePolicy } from "../../runbooks/policy.ts";
+import { advanceRun } from "../../runbooks/run.ts";
+import type { RunDeps } from "../../runbooks/steps/step.ts";
+import { storeDelivery, type Receipt } from "../../runbooks/store.ts";
+import { fakeCluster, type FakeCluster } from "../fakes/cluster.ts";
+
+export interface GivenAlert {
+  readonly status?: "firing" | "resolved";
+  readonly fingerprint?: string;
+  readonly startsAt?: string;
+  readonly endsAt?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+const LABELS = {
+  alertname: "AIOpsAnomalyDetected",
+  metric: "latency_p99",
+  reason: "level_shift",
+  namespace: "shop",
+};
+
+export interface Given {
+  readonly deps: RunDeps;
+  readonly cluster: FakeCluster;
+  /** Delivers one webhook, and looks at it. */
+  readonly deliver: (
+    alerts: readonly GivenAlert[],
+    options?: { source?: string; truncated?: number },
+  ) => Promise<Receipt>;
+  readonly advance: (runId: string, change?: Partial<RunDeps>) => Promise<void>;
+  readonly answer: (
+    runId: string,
+    verdict: "approved" | "rejected",
+    by?: string,
+  ) => ReturnType<typeof answerRun>;
+  readonly runs: () => Promise<readonly { id: string; state: string; outcome: string | null }[]>;
+  readonly events: (runId: string) => Promise<readonly string[]>;
+  /** Jobs that were sent: the test plays the job engine. */
+  readonly jobs: { queue: string; data: object; startAfter: Date | undefined }[];
+}
+
+/** A service's worth of runbooks on a test database, for an app of its own, with a cluster that remembers what was done. */
+export function given(database: Database, app: string, change: Partial<RunDeps> = {}): Given {
+  const cluster = fakeCluster();
+  const jobs: Given["jobs"] = [];
+  const enqueue: RunDeps["enqueue"] = async (_tx, queue, data, startAfter) => {
+    jobs.push({ queue, data, startAfter });
+  };
+  const policy = parsePolicy("latency_p99:level_shift=rollout_restart", "env", actionNames);
+  const deps: RunDeps = {
+    database,
+    enqueue,
+    cluster,
+    actions,
+    policyFor: () => policy,
+    switches: {
+      enabled: true,
+      dryRun: false,
+      requireApproval: true,
+      approvers: ["ana", "ivan"],
+      limits: { hourly: 3, daily: 10 },
+    },
+    breakerView: undefined,
+    approvalSeconds: 60,
+    verifySeconds: 60,
+    leaseSeconds: 30,
+    owner: "worker-1",
+    codeVersion: "test",
+    log: silentLog,
+    moved: () => undefined,
+    ...change,
+  };
+  const catalog = parseCatalog(
+    "runbooks: [{ id: anomaly, title: t, match: { labels: { alertname: AIOpsAnomalyDetected } } }]",
+    "test",
+  );
+  return {
+    deps,
+    cluster,
+    jobs,
+    deliver: async (alerts, { source = "detector", truncated = 0 } = {}) => {
+      const frame = {
+        version: "4" as const,
+        receiver: "fettle",
+        status: "firing" as const,
+        groupKey: "{}",
+        truncatedAlerts: truncated,
+        externalURL: "",
+        alerts: alerts.map((alert) => ({
+          status: alert.status ?? ("firing" as const),
+          labels: { ...LABELS, app, ...alert.labels },
+          annotations: {},
+          startsAt: alert.startsAt ?? "2026-11-21T03:00:00Z",
+          endsAt: alert.endsAt ?? "0001-01-01T00:00:00Z",
+          generatorURL: "",
+          fingerprint: alert.fingerprint ?? `${app}-1`,
+        })),
+      };
+      const receipt = await storeDelivery(
+        { source, raw: Buffer.from(JSON.stringify(frame)), frame },
+        database,
+        enqueue,
+      );
+      await admitDelivery(receipt.id, {
+        database,
+        enqueue,
+        catalog,
+        cooldownSeconds: 900,
+        deadlineSeconds: 900,
+      });
+      return receipt;
+    },
+    advance: async (runId, more = {}) => advanceRun(runId, { ...deps, ...more }),
+    answer: async (runId, verdict, by = "ana") =>
+      answerRun({ runId, verdict, by, via: "cli", reason: undefined }, deps.switches.approvers, {
+        database,
+        enqueue,
+      }),
+    runs: async () =>
+      (
+        await database.query<{ id: string; state: string; outcome: string | null }>(
+          "SELECT id, state, outcome FROM runs WHERE app = $1 ORDER BY created_at",
+          [app],
+        )
+      ).rows,
+    events: async (runId) =>
+      (
+        await database.query<{ event: string }>(
+          "SELECT event FROM runbooks_audit WHERE run_id = $1 ORDER BY id",
+          [runId],
+        )
+      ).rows.map(({ event }) => event),
+  };
+}
+
+export function openTestDatabase(url: string): Database {
+  return openDatabase({ url, applicationName: "test", max: 20 }, silentLog);
+}

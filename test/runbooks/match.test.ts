@@ -1,0 +1,63 @@
+import { expect, test } from "@jest/globals";
+import { parseCatalog } from "../../runbooks/catalog/load.ts";
+import { keyOf, matchRunbook, targetOf } from "../../runbooks/match.ts";
+
+const catalog = parseCatalog(
+  `runbooks:
+  - { id: crashloop, title: t, match: { labels: { alertname: KubePodCrashLooping } }, trigger: crashloop }
+  - { id: drop, title: t, match: { metric: success_rate, reason: drop_to_zero } }
+  - { id: anomaly, title: t, match: { labels: { alertname: AIOpsAnomalyDetected } } }
+`,
+  "runbooks.yaml",
+);
+
+test.each<[Record<string, string>, string | undefined]>([
+  [{ alertname: "KubePodCrashLooping" }, "crashloop"],
+  [{ alertname: "AIOpsAnomalyDetected", metric: "success_rate", reason: "drop_to_zero" }, "drop"],
+  [{ alertname: "AIOpsAnomalyDetected", metric: "success_rate", reason: "level_shift" }, "anomaly"],
+  [{ alertname: "constructor" }, undefined],
+  [{}, undefined],
+])("%j is for the runbook %s", (labels, id) => {
+  expect(matchRunbook(catalog, { labels })?.id).toBe(id);
+});
+
+test("the target is the deployment, else the app, of the alert's namespace", () => {
+  expect(
+    keyOf(targetOf({ labels: { namespace: "shop", app: "checkout", cluster: "eu-1" } })!),
+  ).toBe("eu-1/shop/deployment/checkout");
+  expect(targetOf({ labels: { namespace: "shop", app: "a", deployment: "b" } })?.name).toBe("b");
+});
+
+test.each([
+  [{ app: "checkout" }],
+  [{ namespace: "shop" }],
+  [{ namespace: "../../secrets", app: "checkout" }],
+  [{ namespace: "shop", app: "checkout/scale" }],
+  [{ namespace: "shop", app: "$(reboot)" }],
+  [{ namespace: "shop", app: "a".repeat(64) }],
+])("%j names nothing that could exist in a cluster", (labels) => {
+  expect(targetOf({ labels: labels as Record<string, string> })).toBeUndefined();
+});
+
+test.each([
+  [
+    "runbooks: [{ id: A, title: t, match: { metric: m } }]",
+    /runbooks.yaml:1: runbooks.0.id: must be lower-case/,
+  ],
+  [
+    "runbooks:\n  - id: a\n    title: t\n    match: {}\n",
+    /runbooks.yaml:4: runbooks.0.match: must name at least one/,
+  ],
+  [
+    "runbooks:\n  - id: a\n    title: t\n    match: { metric: m }\n    action: reboot\n",
+    /Unrecognized key: "action"/,
+  ],
+  [
+    "runbooks:\n  - { id: a, title: t, match: { metric: m } }\n  - { id: a, title: t, match: { metric: n } }\n",
+    /two runbooks are called a/,
+  ],
+  ["runbooks: [", /runbooks.yaml:1: /],
+  ["a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b]\nrunbooks: *c\n", /alias/i],
+])("a broken catalogue is refused with the place: %j", (text, message) => {
+  expect(() => parseCatalog(text, "runbooks.yaml")).toThrow(message);
+});
