@@ -7,8 +7,6 @@ const config: Config = {
   testEnvironment: "node",
   testMatch: ["<rootDir>/test/**/*.test.ts"],
   testTimeout: 30_000,
-  globalSetup: "<rootDir>/test/setup/start-servers.ts",
-  globalTeardown: "<rootDir>/test/setup/stop-servers.ts",
   setupFilesAfterEnv: ["<rootDir>/test/setup/each-file.ts"],
   maxWorkers: 2,
 };

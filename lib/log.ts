@@ -22,16 +22,26 @@ export interface LogOptions {
   readonly secrets?: readonly Secret[];
   /** A file that gets every line as well (`LOG_FILE`). */
   readonly file?: string | undefined;
+  /** False for a command that speaks to a person on stdout by itself. */
+  readonly stdout?: boolean;
 }
 
 /** JSON lines in UTC on stdout, each with the correlation and trace id of its request or run, secrets removed. */
-export function createLogger({ service, level = "info", secrets = [], file }: LogOptions): Log {
+export function createLogger({
+  service,
+  level = "info",
+  secrets = [],
+  file,
+  stdout = true,
+}: LogOptions): Log {
   const redact = createRedactor(secrets);
   const outputs = [
-    { level, stream: redactingStream(pino.destination(1), redact) },
+    ...(stdout ? [{ level, stream: redactingStream(pino.destination(1), redact) }] : []),
     ...(file === undefined
       ? []
-      : [{ level, stream: redactingStream(pino.destination(file), redact) }]),
+      : [
+          { level, stream: redactingStream(pino.destination({ dest: file, mode: 0o600 }), redact) },
+        ]),
   ];
   const logger = pino(
     {

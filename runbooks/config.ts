@@ -110,11 +110,10 @@ export const shape = {
     300,
     "time for the alert to resolve after an action",
   ),
-  runbooksFile: withDefault(
+  runbooksFile: optional(
     "RUNBOOKS_FILE",
     text,
-    "ops/runbooks/runbooks.yaml",
-    "the runbook catalogue",
+    "the runbook catalogue; ops/runbooks/runbooks.yaml of this package when unset",
   ),
   kubeconfig: optional("KUBECONFIG", text, "cluster access; the pod's service account when unset"),
 } as const;

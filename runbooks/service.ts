@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { fileURLToPath } from "node:url";
 import { systemClock } from "../lib/clock.ts";
 import { buildApp, listen, type Readiness } from "../lib/http.ts";
 import { openJobs, type Jobs } from "../lib/jobs.ts";
@@ -22,6 +23,8 @@ import type { RunDeps } from "./steps/step.ts";
 import { sweepUntil } from "./sweep.ts";
 import type { Enqueue } from "./types.ts";
 
+/** The catalogue that ships with Fettle, wherever it was started from. */
+const PACKAGED_CATALOG = fileURLToPath(new URL("../ops/runbooks/runbooks.yaml", import.meta.url));
 /** reliability.md §3.6: past this the sender is asked to wait; Alertmanager repeats what it could not deliver. */
 const INBOX_WAITING_MAX = 50_000;
 /** After the last moment of an approval there must be time for the action itself. */
@@ -39,7 +42,7 @@ export async function startRunbooks(config: RunbooksConfig, log: Log): Promise<R
 }
 
 async function start(config: RunbooksConfig, log: Log, stack: StopStack): Promise<RunningService> {
-  const catalog = await loadCatalog(config.runbooksFile);
+  const catalog = await loadCatalog(config.runbooksFile ?? PACKAGED_CATALOG);
   const registry = createRegistry("runbooks");
   const metrics = createRunbooksMetrics(registry);
   const database = openDatabase(

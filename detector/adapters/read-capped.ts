@@ -1,0 +1,16 @@
+import { QueryError } from "../faults.ts";
+
+/** Reads a body as text, and stops at the limit: what the server says about its length is not believed. */
+export async function readCapped(response: Response, bytesMax: number): Promise<string> {
+  if (response.body === null) return "";
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length;
+    if (bytes > bytesMax) {
+      throw new QueryError("bad_answer", `the answer is larger than ${bytesMax} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}

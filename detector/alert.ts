@@ -1,0 +1,73 @@
+import { fingerprint } from "./fingerprint.ts";
+import type { AlertStatus, Anomaly, DetectorFrame, Labels } from "./types.ts";
+
+/** Alertmanager's way to say "not ended". */
+const NOT_ENDED = "0001-01-01T00:00:00Z";
+const ALERT_NAME = "AIOpsAnomalyDetected";
+
+/** The frame that says an anomaly began or, once it is closed, that it is over. */
+export function frameOf(anomaly: Anomaly, status: AlertStatus): DetectorFrame {
+  const labels = labelsOf(anomaly);
+  const annotations = annotationsOf(anomaly);
+  const endsAt =
+    status === "firing"
+      ? NOT_ENDED
+      : new Date(anomaly.closedAt ?? anomaly.lastSeenAt).toISOString();
+  const groupLabels = { alertname: ALERT_NAME, metric: anomaly.metric, series: anomaly.series };
+  return {
+    version: "4",
+    receiver: "fettle-detector",
+    status,
+    groupKey: `fettle-detector:${fingerprint(groupLabels)}`,
+    truncatedAlerts: 0,
+    groupLabels,
+    commonLabels: labels,
+    commonAnnotations: annotations,
+    externalURL: "",
+    alerts: [
+      {
+        status,
+        labels,
+        annotations,
+        startsAt: new Date(anomaly.openedAt).toISOString(),
+        endsAt,
+        generatorURL: "",
+        fingerprint: fingerprint(labels),
+      },
+    ],
+  };
+}
+
+/** Only labels that say something: an empty label is no label in Prometheus, and would change the fingerprint. */
+function labelsOf(anomaly: Anomaly): Labels {
+  const { metric, series, reason, namespace, app, severity } = anomaly;
+  const all = { alertname: ALERT_NAME, metric, series, reason, namespace, app, severity };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== ""));
+}
+
+function annotationsOf(anomaly: Anomaly): Labels {
+  const strongest = anomaly.zscores.reduce(
+    (best, next) => (Math.abs(next.z) > Math.abs(best.z) ? next : best),
+    anomaly.zscores[0] ?? { z: 0, window: 0 },
+  );
+  const current = short(anomaly.value);
+  const baseline = short(anomaly.baseline);
+  return {
+    zscore: short(strongest.z),
+    window: String(strongest.window),
+    score: anomaly.score.toFixed(2),
+    delta: short(anomaly.delta),
+    baseline,
+    current,
+    direction: anomaly.direction,
+    sparkline: anomaly.sparkline,
+    summary:
+      anomaly.reason === "absent"
+        ? `${anomaly.metric}: series vanished, its last value was ${current}`
+        : `${anomaly.metric}: ${anomaly.reason.replaceAll("_", " ")} ${anomaly.direction}, ${current} against ${baseline}`,
+  };
+}
+
+function short(value: number): string {
+  return String(Number(value.toPrecision(6)));
+}

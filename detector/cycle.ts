@@ -1,0 +1,113 @@
+import type { Clock } from "../lib/clock.ts";
+import { inSpan } from "../lib/tracing.ts";
+import { evaluate, type EvaluateDeps } from "./evaluate.ts";
+import type { DetectorMetrics } from "./metrics.ts";
+import { publish, type PublishDeps } from "./publish.ts";
+import { queryMetric, type QueryDeps } from "./query.ts";
+import type { Progress, Sighting, StepRange } from "./types.ts";
+import { CATCH_UP_STEPS_MAX, type WatchedMetric } from "./watched-metric.ts";
+
+/** Steps asked for at once: a page of 500 series stays below 10 MB, and progress can be seen. */
+const CHUNK_STEPS = 720;
+const METRICS_AT_ONCE = 4;
+
+export interface CycleDeps extends QueryDeps, Omit<EvaluateDeps, "metrics">, PublishDeps {
+  readonly clock: Clock;
+  readonly step: number;
+  readonly metrics: DetectorMetrics;
+  readonly journal: PublishDeps["journal"] & {
+    flush(progress: readonly Progress[], sightings: readonly Sighting[]): Promise<void>;
+  };
+  readonly onProgress: (progress: BackfillProgress) => void;
+}
+
+/** How much of a metric's past has been read. */
+export interface BackfillProgress {
+  readonly metric: string;
+  readonly done: number;
+  readonly total: number;
+}
+
+/**
+ * One cycle: every metric is brought up to the newest whole step. It takes no input, may run at any time, and does not
+ * retry: what it could not do now is due in the next one.
+ */
+export async function runCycle(watched: readonly WatchedMetric[], deps: CycleDeps): Promise<void> {
+  const start = performance.now();
+  await inSpan("detector cycle", { "fettle.metrics": watched.length }, async () => {
+    const target = newestStep(deps.clock.now(), deps.step);
+    const waiting = [...watched];
+    const worker = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        await bringUpTo(next, target, deps);
+      }
+    };
+    await Promise.all(Array.from({ length: METRICS_AT_ONCE }, worker));
+    await deps.journal.flush(progressOf(watched), sightingsOf(watched));
+  });
+  deps.metrics.cycleTook((performance.now() - start) / 1000);
+}
+
+/** The newest time that all metrics are evaluated at: whole steps, so that a restart evaluates the same points. */
+export function newestStep(now: Date, step: number): number {
+  return Math.floor(now.getTime() / step) * step;
+}
+
+/** query → features → forest → explain → publish, chunk by chunk, until the metric is up to date. */
+async function bringUpTo(metric: WatchedMetric, target: number, deps: CycleDeps): Promise<void> {
+  metric.silentUntil = Math.max(metric.silentUntil, target - CATCH_UP_STEPS_MAX * deps.step);
+  const begin = metric.evaluatedUntil;
+  for (
+    let range = nextChunk(metric, target, deps.step);
+    range;
+    range = nextChunk(metric, target, deps.step)
+  ) {
+    const answer = await queryMetric(metric.query, range, deps);
+    metric.fault = answer.kind === "failed" ? answer.error : undefined;
+    if (answer.kind === "failed") return;
+
+    const silent = range.to <= metric.silentUntil;
+    const notices = await evaluate(metric, answer.samples, range, { ...deps, silent });
+    for (const notice of notices) await publish(notice, deps);
+
+    metric.evaluatedUntil = range.to;
+    if (silent) reportBackfill(metric, begin, deps);
+  }
+  for (const series of metric.series.values()) deps.metrics.show(metric.query.name, series);
+}
+
+/** The next steps that are due; a chunk is silent or live as a whole. */
+function nextChunk(metric: WatchedMetric, target: number, step: number): StepRange | undefined {
+  const from = metric.evaluatedUntil + step;
+  const end = from <= metric.silentUntil ? Math.min(metric.silentUntil, target) : target;
+  const to = Math.min(end, from + (CHUNK_STEPS - 1) * step);
+  return from <= to ? { from, to, step } : undefined;
+}
+
+function reportBackfill(
+  metric: WatchedMetric,
+  begin: number,
+  { step, onProgress }: CycleDeps,
+): void {
+  onProgress({
+    metric: metric.query.name,
+    done: (metric.evaluatedUntil - begin) / step,
+    total: (metric.silentUntil - begin) / step,
+  });
+}
+
+function progressOf(watched: readonly WatchedMetric[]): readonly Progress[] {
+  return watched
+    .filter(({ evaluatedUntil, silentUntil }) => evaluatedUntil >= silentUntil)
+    .map(({ query, evaluatedUntil }) => ({ ...query, evaluatedUntil }));
+}
+
+function sightingsOf(watched: readonly WatchedMetric[]): readonly Sighting[] {
+  return watched.flatMap(({ series }) =>
+    [...series.values()].flatMap(({ anomaly, episode }) =>
+      anomaly === undefined || episode.kind !== "open"
+        ? []
+        : [{ id: anomaly.id, lastSeenAt: episode.lastSeenAt }],
+    ),
+  );
+}

@@ -1,0 +1,160 @@
+import type {
+  Band,
+  Direction,
+  Naming,
+  NamingRules,
+  PointScore,
+  Reason,
+  StreamName,
+} from "./types.ts";
+
+/** A jump has its name after the third point; one that went back at once is watched for one point more. */
+const JUMP_POINTS = 3;
+export const NAMING_POINTS = 4;
+/** Variance of 48 points on a line of slope 1: what a trend alone adds to the spread. */
+const TREND_VARIANCE = (48 ** 2 - 1) / 12;
+
+/**
+ * Names what began at `opening`, from the values since then (the opening one first). A drop to zero and a
+ * drift are named at once; a jump needs the next one or two points, which tell a shift (they agree on the
+ * new place), a volatility spike (they do not) and a lone spike (they are back) apart.
+ */
+export function explain(
+  opening: PointScore,
+  values: readonly number[],
+  rules: NamingRules,
+): Naming {
+  if (isDropToZero(opening)) return named("drop_to_zero", "down");
+  const { centre, noise } = opening.local;
+  const limit = rules.zThreshold * noise;
+  if (Math.abs(opening.value - centre) <= limit) return nameDrift(opening, values.length, rules);
+  return nameJump(opening, values.slice(0, NAMING_POINTS), limit, rules);
+}
+
+function named(reason: Reason, direction: Direction): Naming {
+  return { reason, direction, final: true, minor: false };
+}
+
+/** Exactly 0 where 0 is not expected: a dead exporter or a stopped service, not a low value. */
+function isDropToZero({ value, bands, local }: PointScore): boolean {
+  const band = bands.value;
+  return value === 0 && local.centre !== 0 && band !== undefined && isOutside(0, band);
+}
+
+function nameJump(
+  opening: PointScore,
+  values: readonly number[],
+  limit: number,
+  rules: NamingRules,
+): Naming {
+  const { centre, noise } = opening.local;
+  const jumps = values.map((value) => value - centre);
+  const first = jumps[0] ?? 0;
+  const direction = first > 0 ? "up" : "down";
+  const away = jumps.map((jump) => Math.abs(jump) > limit);
+  const onSide = jumps.every((jump, index) => away[index] === true && jump * first > 0);
+
+  if (jumps.length >= 2 && onSide && agree(jumps, noise)) return named("level_shift", direction);
+  if (jumps.length < JUMP_POINTS) return spike(opening, first, { final: false, rules });
+  if (!away.slice(1).includes(true)) {
+    return spike(opening, first, { final: jumps.length >= NAMING_POINTS, rules });
+  }
+  if (onSide && (isLeaving(jumps) || isCompact(jumps))) return named("level_shift", direction);
+  return deviation(jumps) >= rules.volatilityMultiple * noise
+    ? named("volatility_spike", "up")
+    : named("level_shift", direction);
+}
+
+function spike(
+  { local }: PointScore,
+  jump: number,
+  { final, rules }: { readonly final: boolean; readonly rules: NamingRules },
+): Naming {
+  const percent = local.centre === 0 ? Infinity : Math.abs((100 * jump) / local.centre);
+  return {
+    reason: "percent_change",
+    direction: jump > 0 ? "up" : "down",
+    final,
+    minor: percent < rules.percentThreshold,
+  };
+}
+
+/** Two or more points agree on a new place when they differ by no more than the usual noise, or by little against the jump. */
+function agree(jumps: readonly number[], noise: number): boolean {
+  const difference = Math.max(...jumps) - Math.min(...jumps);
+  const size = Math.min(...jumps.map(Math.abs));
+  return difference <= Math.max(0.1 * size, Math.min(4 * noise, 0.3 * size));
+}
+
+/** True when the points differ by little against how far they are out. */
+function isCompact(jumps: readonly number[]): boolean {
+  const sizes = jumps.map(Math.abs);
+  return Math.max(...sizes) - Math.min(...sizes) <= 0.4 * Math.min(...sizes);
+}
+
+/** True for a rate that ramps up over its range: each point further out than the one before. */
+function isLeaving(jumps: readonly number[]): boolean {
+  return jumps.every(
+    (jump, index) => index === 0 || Math.abs(jump) > Math.abs(jumps[index - 1] ?? 0),
+  );
+}
+
+function deviation(values: readonly number[]): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+}
+
+/** No single point stands out: the stream that moved furthest out of its past names the change. */
+function nameDrift(opening: PointScore, points: number, rules: NamingRules): Naming {
+  const leading = leadingStream(opening);
+  const direction = directionOf(opening, leading);
+  switch (leading) {
+    case "spread":
+      return isScattered(opening, rules)
+        ? named("volatility_spike", direction)
+        : nameSlope(opening);
+    case "value":
+      return nameSlope(opening);
+    case "trend":
+      return named("trend_break", direction);
+    case "level":
+    case "shift":
+      return named("level_shift", direction);
+    case "ratio":
+      return { ...named("percent_change", direction), final: points >= NAMING_POINTS };
+  }
+}
+
+/** The stream with the largest weighted novelty; not clipped, so that saturated streams still have an order. */
+export function leadingStream({ weights }: Pick<PointScore, "weights">): StreamName {
+  let leading: StreamName = "value";
+  for (const stream of Object.keys(weights) as StreamName[]) {
+    if (weights[stream] > weights[leading]) leading = stream;
+  }
+  return leading;
+}
+
+/** Whether the spread grew beyond what the slope explains: a ramp widens the spread too. */
+function isScattered({ streams, local }: PointScore, rules: NamingRules): boolean {
+  const spread = streams.spread ?? 0;
+  const residual = Math.sqrt(Math.max(0, spread ** 2 - TREND_VARIANCE * (streams.trend ?? 0) ** 2));
+  return residual >= rules.volatilityMultiple * local.noise || residual < local.noise / 2;
+}
+
+function nameSlope(opening: PointScore): Naming {
+  const { weights } = opening;
+  return weights.trend >= Math.max(weights.level, weights.shift)
+    ? named("trend_break", directionOf(opening, "trend"))
+    : named("level_shift", directionOf(opening, "shift"));
+}
+
+function directionOf({ streams, bands }: PointScore, stream: StreamName): Direction {
+  const band = bands[stream];
+  const middle = band === undefined ? 0 : (band.low + band.high) / 2;
+  return (streams[stream] ?? 0) >= middle ? "up" : "down";
+}
+
+/** Whether `value` lies outside of the band. */
+export function isOutside(value: number, { low, high }: Band): boolean {
+  return value < low || value > high;
+}

@@ -1,0 +1,266 @@
+/** The derived streams of one series; each is watched for novelty (detector.md, recipe). */
+export type StreamName = "value" | "level" | "shift" | "spread" | "ratio" | "trend";
+
+/** One number per stream; undefined while the stream has not seen enough points. */
+export type StreamValues = Readonly<Record<StreamName, number | undefined>>;
+
+/** Robust z of a value against the values before it. */
+export interface ZScore {
+  /** The window's length in points; also the label `window`. */
+  readonly window: number;
+  readonly z: number;
+  readonly median: number;
+  readonly scale: number;
+  /** Values in the window at that time. */
+  readonly n: number;
+}
+
+/** One evaluated sample of a series. */
+export interface Point {
+  /** Milliseconds since 1970. */
+  readonly t: number;
+  readonly value: number;
+}
+
+/** An interval outside which a stream is not expected, frozen when an episode opens. */
+export interface Band {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** The expected interval of each stream; undefined while the stream has no past. */
+export type Bands = Readonly<Record<StreamName, Band | undefined>>;
+
+/** What the scorer says about one point; everything is measured against the points before it. */
+export interface PointScore extends Point {
+  /** Points of the series so far, this one included. */
+  readonly n: number;
+  /** The published score, 0..1. */
+  readonly score: number;
+  /** The row that the forest saw. */
+  readonly row: readonly number[];
+  /** What each stream said, 1 = saturated, not clipped. */
+  readonly weights: Readonly<Record<StreamName, number>>;
+  readonly streams: StreamValues;
+  readonly bands: Bands;
+  readonly zscores: readonly ZScore[];
+  /** Median of the last 288 values, and the value's distance from it. */
+  readonly baseline: number;
+  readonly delta: number;
+  readonly percentChange: number | undefined;
+  /** Where the series was just before: mean of the last 12 values, and its usual spread over 48. */
+  readonly local: { readonly centre: number; readonly noise: number };
+}
+
+/** Why a point is strange; the words of the contract. */
+export type Reason =
+  "level_shift" | "volatility_spike" | "trend_break" | "percent_change" | "drop_to_zero" | "absent";
+
+export type Direction = "up" | "down";
+
+/** The thresholds that decide between reasons (AIOPS_Z_THRESH, AIOPS_VOL_MULT, AIOPS_PCT_THRESH). */
+export interface NamingRules {
+  readonly zThreshold: number;
+  readonly volatilityMultiple: number;
+  readonly percentThreshold: number;
+}
+
+/** A name for what happened. Until it is final, later points may still change it. */
+export interface Naming {
+  readonly reason: Reason;
+  readonly direction: Direction;
+  readonly final: boolean;
+  /** True for a lone point whose change is below the percent threshold: recorded by nobody, never published. */
+  readonly minor: boolean;
+}
+
+/** The stream by which an open episode is followed, and the band that it must return to; frozen at the opening. */
+export interface Watch {
+  readonly stream: StreamName;
+  readonly band: Band;
+}
+
+/** Limits of the episode state machine, with the thresholds that name reasons. */
+export interface EpisodeRules extends NamingRules {
+  /** Published score from which an episode opens. */
+  readonly threshold: number;
+  /** The same for a series of at most `youngPoints`: a short past makes ordinary values look new. */
+  readonly youngThreshold: number;
+  readonly youngPoints: number;
+  /** No episode opens among a series' first points: everything is new then. */
+  readonly warmupPoints: number;
+  readonly holdPoints: number;
+  readonly holdMargin: number;
+  /** Points inside the band, in a row, after which an incident is over. */
+  readonly recoveryPoints: number;
+  /** Points after which a state that lasts is the new normal. */
+  readonly newNormalPoints: number;
+  /** Steps without the series, in a row, after which it is absent. */
+  readonly absentPoints: number;
+}
+
+/** The last score that counted, and the points since. */
+export interface Hold {
+  readonly score: number;
+  readonly age: number;
+}
+
+export interface OpenEpisode {
+  readonly kind: "open";
+  /** The point that opened it, with all that was expected then. */
+  readonly opening: PointScore;
+  readonly openedAt: number;
+  /** The last point outside the band. */
+  readonly lastSeenAt: number;
+  /** The first values, from which the reason is named. */
+  readonly values: readonly number[];
+  readonly naming: Naming;
+  readonly published: boolean;
+  readonly watch: Watch;
+  readonly points: number;
+  readonly inside: number;
+  readonly peak: number;
+}
+
+export type Episode = { readonly kind: "quiet"; readonly hold: Hold } | OpenEpisode;
+
+export type CloseCause = "recovered" | "new_normal_accepted" | "absent";
+
+export type EpisodeEvent =
+  | { readonly kind: "published"; readonly episode: OpenEpisode }
+  | { readonly kind: "closed"; readonly episode: OpenEpisode; readonly cause: CloseCause };
+
+/** One configured question: its name is the label `metric`, its PromQL may answer with many series. */
+export interface MetricQuery {
+  readonly name: string;
+  readonly expr: string;
+}
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** One series of an answer. Points are in time order, at the asked steps; steps without a sample are missing. */
+export interface SeriesSamples {
+  readonly labels: Labels;
+  readonly points: readonly Point[];
+}
+
+/** Evaluation times, both ends included, in milliseconds; `from` and `to` are whole multiples of `step`. */
+export interface StepRange {
+  readonly from: number;
+  readonly to: number;
+  readonly step: number;
+}
+
+/** Where samples come from. Rejects with a QueryError: no answer is never "no data". */
+export interface MetricSource {
+  query(expr: string, range: StepRange, signal?: AbortSignal): Promise<readonly SeriesSamples[]>;
+}
+
+/** An episode as people, the database and the webhook see it. Its labels are frozen when it is published. */
+export interface Anomaly {
+  readonly id: string;
+  readonly metric: string;
+  readonly expr: string;
+  readonly series: string;
+  readonly labels: Labels;
+  readonly namespace: string;
+  readonly app: string;
+  readonly reason: Reason;
+  readonly direction: Direction;
+  readonly severity: "warning";
+  readonly openedAt: number;
+  readonly lastSeenAt: number;
+  readonly closedAt: number | undefined;
+  readonly closeCause: CloseCause | undefined;
+  /** The score that opened it; `value` is the newest value. */
+  readonly score: number;
+  readonly value: number;
+  readonly baseline: number;
+  readonly delta: number;
+  readonly percentChange: number | undefined;
+  readonly zscores: readonly ZScore[];
+  readonly sparkline: string;
+  readonly modelSha256: string | undefined;
+  /** All that is needed to go on after a restart, and to recompute the explanation. */
+  readonly evidence: OpenEpisode;
+}
+
+export type AlertStatus = "firing" | "resolved";
+
+/** Alertmanager's webhook frame, version 4, with one alert (reliability.md §5.1 and §5.3). */
+export interface DetectorFrame {
+  readonly version: "4";
+  readonly receiver: "fettle-detector";
+  readonly status: AlertStatus;
+  readonly groupKey: string;
+  readonly truncatedAlerts: 0;
+  readonly groupLabels: Labels;
+  readonly commonLabels: Labels;
+  readonly commonAnnotations: Labels;
+  readonly externalURL: string;
+  readonly alerts: readonly [DetectorAlert];
+}
+
+interface DetectorAlert {
+  readonly status: AlertStatus;
+  readonly labels: Labels;
+  readonly annotations: Labels;
+  readonly startsAt: string;
+  readonly endsAt: string;
+  readonly generatorURL: string;
+  readonly fingerprint: string;
+}
+
+/** Where alerts go. Rejects with a PostError. */
+export interface AlertPoster {
+  post(frame: DetectorFrame, signal: AbortSignal): Promise<void>;
+}
+
+/** One alert on its way to the webhook. */
+export interface Delivery {
+  readonly anomaly: Anomaly;
+  readonly status: AlertStatus;
+  /** The trace of the cycle that found it. */
+  readonly traceparent: string | undefined;
+}
+
+/** How far a metric was evaluated before, and which of its episodes are open. */
+export interface Resume {
+  readonly evaluatedUntil: number | undefined;
+  readonly open: readonly Anomaly[];
+}
+
+/** A model as the database keeps it. */
+export interface StoredModel {
+  readonly sha256: string;
+  readonly schemaVersion: number;
+  readonly seed: number;
+  readonly trainedAt: Date;
+  readonly trees: Uint8Array;
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+/** What of an open episode changes from cycle to cycle. */
+export interface Sighting {
+  readonly id: string;
+  readonly lastSeenAt: number;
+}
+
+export interface Progress extends MetricQuery {
+  readonly evaluatedUntil: number;
+}
+
+/** What survives a restart. Every method rejects when the database does not answer. */
+export interface AnomalyStore {
+  resume(metric: MetricQuery): Promise<Resume>;
+  /** "already_open" when another process (or this one, before) has an open episode of the series. */
+  open(anomaly: Anomaly): Promise<"opened" | "already_open">;
+  /** Closes whatever episode of the series is open. */
+  close(anomaly: Anomaly): Promise<void>;
+  delivered(id: string, status: AlertStatus, at: Date): Promise<void>;
+  saveProgress(progress: readonly Progress[], sightings: readonly Sighting[]): Promise<void>;
+  undelivered(since: Date): Promise<readonly Omit<Delivery, "traceparent">[]>;
+  recent(limit: number): Promise<readonly Anomaly[]>;
+  newestModel(): Promise<StoredModel | undefined>;
+  saveModel(model: StoredModel): Promise<void>;
+}

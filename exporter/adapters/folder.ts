@@ -1,0 +1,68 @@
+import { createReadStream } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { DestinationError, nameTaken } from "../destination-error.ts";
+import { createMeter } from "../meter.ts";
+import { exists, FileExists, writeWhole } from "../safe-file.ts";
+import type { Artifact, Destination } from "../types.ts";
+
+const NAME = "folder";
+const READ_CHUNK_BYTES = 256 * 1024;
+
+/** A folder on this machine (or mounted here). Files have mode 0600 and are never overwritten. */
+export function folderDestination(directory: string): Destination {
+  const folder = resolve(directory);
+  return {
+    name: NAME,
+    has: async (name) => exists(join(folder, name)),
+    upload: async (artifact, signal) => {
+      const path = join(folder, artifact.name);
+      const adopted = !(await create(folder, path, artifact, signal));
+      const { bytes, sha256 } = await hashOf(path, signal);
+      if (!artifact.knownSha256.has(sha256)) {
+        if (adopted) throw nameTaken(NAME, path);
+        throw new DestinationError(NAME, `${path} reads back as other bytes than were written`);
+      }
+      return {
+        destination: NAME,
+        name: artifact.name,
+        location: path,
+        bytes,
+        sha256,
+        verifiedBy: "read-back-sha256",
+        adopted,
+      };
+    },
+  };
+}
+
+/** False when the name was in use. */
+async function create(
+  folder: string,
+  path: string,
+  artifact: Artifact,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await writeWhole(path, artifact.exportId, async (sink) =>
+      pipeline(readFile(artifact.path), sink, { signal }),
+    );
+    return true;
+  } catch (cause) {
+    if (cause instanceof FileExists) return false;
+    throw new DestinationError(NAME, `could not write ${path}`, { cause });
+  }
+}
+
+async function hashOf(path: string, signal: AbortSignal | undefined) {
+  const meter = createMeter();
+  meter.stream.resume();
+  await pipeline(readFile(path), meter.stream, { signal });
+  return { bytes: meter.bytes(), sha256: meter.sha256() };
+}
+
+function readFile(path: string) {
+  return createReadStream(path, { highWaterMark: READ_CHUNK_BYTES });
+}

@@ -1,0 +1,18 @@
+/** A destination did not take the file. The export stays open and its next run tries again. */
+export class DestinationError extends Error {
+  override readonly name = "DestinationError";
+  readonly destination: string;
+
+  constructor(destination: string, message: string, options?: ErrorOptions) {
+    super(`${destination}: ${message}`, options);
+    this.destination = destination;
+  }
+}
+
+/** The name is taken by bytes that no attempt of this export built. Never overwritten: a person must look. */
+export function nameTaken(destination: string, location: string): DestinationError {
+  return new DestinationError(
+    destination,
+    `${location} exists already with other content; move it away, and the next run goes on`,
+  );
+}

@@ -1,0 +1,73 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { AuditSource, ExportResult } from "./types.ts";
+
+export interface ExportMetrics {
+  /** A run ended well, also one that found nothing new. */
+  succeeded(result: ExportResult, seconds: number, at: Date): void;
+  failed(seconds: number): void;
+}
+
+/** Times and ages are read from the record at each scrape, so a restart or another replica does not set them back. */
+export function createExportMetrics(
+  registry: Registry,
+  source: Pick<AuditSource, "status">,
+): ExportMetrics {
+  const registers = [registry];
+  let lastRunOk = 0;
+  const horizonAge = new Gauge({
+    name: "audit_export_horizon_age_seconds",
+    help: "Age of the oldest audit row that an open transaction keeps from being exported",
+    registers,
+  });
+  const lastSuccess = new Gauge({
+    name: "audit_export_last_success_timestamp_seconds",
+    help: "When the last run ended well (nothing new counts)",
+    registers,
+    collect: async () => {
+      // A scrape must not fail with the database: the last known values stay.
+      const status = await source.status().catch(() => undefined);
+      if (status === undefined) return;
+      lastSuccess.set(Math.max(lastRunOk, (status.lastDoneAt?.getTime() ?? 0) / 1000));
+      horizonAge.set(status.horizonAgeSeconds);
+    },
+  });
+  const counters = createCounters(registers);
+  return {
+    succeeded: (result, seconds, at) => {
+      counters.duration.observe(seconds);
+      counters.rows.inc(result.rows);
+      for (const file of result.files) counters.bytes.inc(file.bytes);
+      if (result.outcome !== "busy") lastRunOk = at.getTime() / 1000;
+    },
+    failed: (seconds) => {
+      counters.duration.observe(seconds);
+      counters.failures.inc();
+    },
+  };
+}
+
+function createCounters(registers: Registry[]) {
+  return {
+    rows: new Counter({
+      name: "audit_export_rows_total",
+      help: "Audit rows in finished exports",
+      registers,
+    }),
+    bytes: new Counter({
+      name: "audit_export_bytes_total",
+      help: "Bytes of finished export files",
+      registers,
+    }),
+    failures: new Counter({
+      name: "audit_export_failures_total",
+      help: "Export runs that failed; the next one goes on where they stopped",
+      registers,
+    }),
+    duration: new Histogram({
+      name: "audit_export_duration_seconds",
+      help: "Duration of export runs",
+      buckets: [0.1, 0.5, 2, 10, 60, 300, 1800],
+      registers,
+    }),
+  };
+}

@@ -1,0 +1,159 @@
+import type { Readable } from "node:stream";
+
+/** A place in the audit table's order (xid, id): decimal texts, because both are 64-bit. */
+export interface Position {
+  readonly xid: string;
+  readonly id: string;
+}
+
+/** The rows of one export: behind `after` (undefined: from the first row), from transactions below `horizonXid`. */
+export interface RowRange {
+  readonly after: Position | undefined;
+  /** The last row of the range; the next export starts behind it. */
+  readonly last: Position;
+  /** Every transaction below it has ended, so the range never gains a row (exporter.md §6). */
+  readonly horizonXid: string;
+  readonly cutoff: Date;
+}
+
+export type FormulaRule = "escape" | "off";
+
+/** What an export is called. With masking, `stored` is what the outside world sees; otherwise both are equal. */
+export interface ExportName {
+  readonly clear: string;
+  readonly stored: string;
+}
+
+export type ExportState = "planned" | "built" | "uploaded" | "done";
+
+/** An export that is decided: committed before the first byte is read, so that a crashed run is finished as it was planned. */
+export interface ExportPlan {
+  readonly exportId: string;
+  readonly state: ExportState;
+  readonly range: RowRange;
+  readonly name: ExportName;
+  readonly formula: FormulaRule;
+  /** Files that earlier attempts built for this plan; a destination may already hold one of them. */
+  readonly builds: readonly BuiltFile[];
+  readonly receipts: readonly Receipt[];
+}
+
+/** A sealed file. `sha256` is of the file, `plaintextSha256` of the CSV inside; both are lower-case hex. */
+export interface BuiltFile {
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly plaintextBytes: number;
+  readonly plaintextSha256: string;
+  readonly rows: number;
+}
+
+/** A built file in the work folder, ready to be handed over. */
+export interface Artifact extends BuiltFile {
+  readonly exportId: string;
+  readonly path: string;
+  /** SHA-256 of every file that was ever built for this export: a destination that holds one of them has the export. */
+  readonly knownSha256: ReadonlySet<string>;
+}
+
+/** How sure we are that the destination holds our bytes. */
+export type Verification = "read-back-sha256" | "size-only" | "not-verified";
+
+export interface Receipt {
+  readonly destination: string;
+  readonly name: string;
+  /** Where to find it: a path or an address, without credentials. */
+  readonly location: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly verifiedBy: Verification;
+  /** True when an earlier, interrupted attempt had already put it there. */
+  readonly adopted: boolean;
+}
+
+/** Where sealed files go. A destination never overwrites: creation is conditional on the name being free. */
+export interface Destination {
+  readonly name: string;
+  /** Whether the name is in use there; asked before a new export chooses its name. */
+  has(name: string, signal?: AbortSignal): Promise<boolean>;
+  /** Uploads and verifies. @throws DestinationError */
+  upload(artifact: Artifact, signal?: AbortSignal): Promise<Receipt>;
+}
+
+/** Wraps data keys under a key that it never shows. `name` is the member of `wrapped_keys` in the envelope. */
+export interface KeyWrapper {
+  readonly name: string;
+  /** Names the wrapping key without revealing it. */
+  readonly id: string;
+  wrap(dek: Buffer): Promise<Buffer>;
+  /** @throws when the wrapped key belongs to another wrapping key or was changed */
+  unwrap(wrapped: Buffer): Promise<Buffer>;
+}
+
+/** A stream of CSV whose row count is known once it has ended. */
+export interface CsvRows {
+  readonly csv: Readable;
+  /** To be called after the stream's end. */
+  countRows(): Promise<number>;
+}
+
+/** What one export run may ask of the audit record while it alone holds the right to export. */
+export interface ExportSession {
+  /** The plan that an interrupted run left behind. */
+  unfinished(): Promise<ExportPlan | undefined>;
+  /** The rows that nobody has exported yet; undefined when there are none. */
+  newRange(): Promise<RowRange | undefined>;
+  isNameUsed(clearName: string): Promise<boolean>;
+  commitPlan(range: RowRange, name: ExportName, formula: FormulaRule): Promise<ExportPlan>;
+  read(plan: ExportPlan): CsvRows;
+  recordBuild(plan: ExportPlan, file: BuiltFile): Promise<void>;
+  recordReceipt(plan: ExportPlan, receipt: Receipt): Promise<void>;
+  /** All destinations have it. */
+  recordUploaded(plan: ExportPlan): Promise<void>;
+  /** Moves the cursor. */
+  finish(plan: ExportPlan): Promise<void>;
+}
+
+/** What an operator watches between exports. */
+export interface SourceStatus {
+  /** When the newest export was finished; undefined when there is none. */
+  readonly lastDoneAt: Date | undefined;
+  /** An interrupted run waits to be finished. */
+  readonly hasUnfinished: boolean;
+  /** Age of the oldest row that an open transaction keeps from being exported; 0 when there is none. */
+  readonly horizonAgeSeconds: number;
+}
+
+/** The audit record as the exporter sees it. */
+export interface AuditSource {
+  /** @throws when the record cannot be reached */
+  status(): Promise<SourceStatus>;
+  /** Runs `work` unless another exporter is at it, in this process or elsewhere; then answers "busy". */
+  exclusively<T>(work: (session: ExportSession) => Promise<T>): Promise<T | "busy">;
+}
+
+export type ProgressStage = "plan" | "wrap" | "build" | "upload" | "verify" | "done";
+
+/** Told on each stage and, while building, about every 8 MiB. `rows` is known once the rows have been read. */
+export interface Progress {
+  readonly stage: ProgressStage;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+export interface ExportedFile {
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly plaintextSha256: string;
+}
+
+export interface ExportResult {
+  readonly outcome: "exported" | "nothing-new" | "busy";
+  readonly exportId: string | undefined;
+  /** True when this run finished what an earlier one had begun. */
+  readonly resumed: boolean;
+  readonly rows: number;
+  readonly files: readonly ExportedFile[];
+  readonly receipts: readonly Receipt[];
+}

@@ -1,0 +1,62 @@
+import { lstat, mkdir, readdir, stat, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { hasCode } from "./error-code.ts";
+
+const OWNER_ONLY = 0o700;
+/** A sealed file that nobody came back for. An export that still wants it builds it again. */
+const KEEP_SEALED_MS = 7 * 24 * 60 * 60 * 1000;
+
+const HALF_WRITTEN = /^\..+\.(\d+)\.part$/;
+const SEALED = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-/;
+
+/** A file's name in the work folder: exporters of two databases may share the folder, and both make today's name. */
+export function workName(exportId: string, name: string): string {
+  return `${exportId}-${name}`;
+}
+
+/**
+ * Makes sure that the folder exists and is ours alone.
+ *
+ * @throws when it belongs to somebody else, is open to others, or is not a folder
+ */
+export async function preparePrivateFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: OWNER_ONLY });
+  const stats = await lstat(path);
+  if (!stats.isDirectory()) throw new Error(`work folder ${path} is not a folder`);
+  if (stats.uid !== process.getuid?.() || (stats.mode & 0o077) !== 0) {
+    throw new Error(`work folder ${path} must belong to the exporter's user alone (chmod 700)`);
+  }
+}
+
+/**
+ * Removes what killed runs left: half-written files of processes that are gone, sealed files that nobody finished.
+ *
+ * @returns the names removed
+ */
+export async function sweepWorkFolder(folder: string, now: Date): Promise<readonly string[]> {
+  const removed: string[] = [];
+  for (const name of await readdir(folder)) {
+    if (!(await isLeftover(folder, name, now))) continue;
+    await unlink(join(folder, name));
+    removed.push(name);
+  }
+  return removed;
+}
+
+async function isLeftover(folder: string, name: string, now: Date): Promise<boolean> {
+  const pid = HALF_WRITTEN.exec(name)?.[1];
+  // Our own number too: the caller has not begun to write, and in a container every process is number 1.
+  if (pid !== undefined) return Number(pid) === process.pid || !isAlive(Number(pid));
+  if (!SEALED.test(name)) return false;
+  const { mtimeMs } = await stat(join(folder, name));
+  return now.getTime() - mtimeMs > KEEP_SEALED_MS;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return hasCode(error, "EPERM");
+  }
+}

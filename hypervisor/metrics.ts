@@ -1,0 +1,71 @@
+import { statfs } from "node:fs/promises";
+import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
+import { Counter, Gauge, type Registry } from "prom-client";
+
+const PREFIX = "arm_hypervisor_";
+
+/** The host's metrics (S0 §1), measured at each scrape. Containers and bridges come with the backend that has them. */
+export function createHypervisorMetrics(registry: Registry, dataPath: string): void {
+  const gauge = (name: string, help: string, measure: () => number) => {
+    const metric = new Gauge({
+      name: PREFIX + name,
+      help,
+      registers: [registry],
+      collect: () => {
+        metric.set(measure());
+      },
+    });
+  };
+  gauge("uptime_seconds", "Time since the service started", () => process.uptime());
+  gauge("system_load_1min", "Load average over 1 minute", () => loadavg()[0] ?? 0);
+  gauge("system_load_5min", "Load average over 5 minutes", () => loadavg()[1] ?? 0);
+  gauge("system_load_15min", "Load average over 15 minutes", () => loadavg()[2] ?? 0);
+  gauge("cpu_count", "CPUs that this process may use", availableParallelism);
+  gauge("memory_total_bytes", "Memory of the host", totalmem);
+  gauge("memory_available_bytes", "Memory that programs can still get", freemem);
+  gauge("memory_used_bytes", "Memory in use", () => totalmem() - freemem());
+  addDiskGauges(registry, dataPath);
+  addHttpCounters(registry);
+}
+
+function addDiskGauges(registry: Registry, dataPath: string): void {
+  const registers = [registry];
+  const free = new Gauge({ name: `${PREFIX}disk_free_bytes`, help: "Free for us", registers });
+  const used = new Gauge({ name: `${PREFIX}disk_used_bytes`, help: "In use", registers });
+  const total = new Gauge({
+    name: `${PREFIX}disk_total_bytes`,
+    help: "Size of the file system of the data path",
+    registers,
+    collect: async () => {
+      const disk = await statfs(dataPath).catch(() => undefined);
+      if (disk === undefined) return; // an unmounted disk must not take the other metrics with it
+      total.set(disk.blocks * disk.bsize);
+      free.set(disk.bavail * disk.bsize);
+      used.set((disk.blocks - disk.bfree) * disk.bsize);
+    },
+  });
+}
+
+/** The frame counts requests by route and status for all services; these are its sums under the names of S0. */
+function addHttpCounters(registry: Registry): void {
+  const sum = async (counts: (status: number) => boolean): Promise<number> => {
+    const requests = await registry.getSingleMetric("fettle_http_requests_total")?.get();
+    return (requests?.values ?? [])
+      .filter(({ labels }) => counts(Number(labels["status"])))
+      .reduce((total, { value }) => total + value, 0);
+  };
+  const counter = (name: string, help: string, counts: (status: number) => boolean) => {
+    const metric = new Counter({
+      name: PREFIX + name,
+      help,
+      registers: [registry],
+      collect: async () => {
+        const total = await sum(counts);
+        metric.reset();
+        metric.inc(total);
+      },
+    });
+  };
+  counter("http_requests_total", "HTTP requests answered", () => true);
+  counter("http_errors_total", "HTTP requests answered with 4xx or 5xx", (status) => status >= 400);
+}

@@ -1,0 +1,106 @@
+import { execFileSync } from "node:child_process";
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/** One program that the tests need. `variable` is how they are told where it is: FETTLE_TEST_BIN_<variable>. */
+interface Program {
+  readonly variable: string;
+  /** The first name that exists wins: Debian's names come after upstream's. */
+  readonly names: readonly string[];
+  /** The Debian package that brings it. */
+  readonly package: string;
+  /** Arguments with which it must succeed to count as found. */
+  readonly probe?: readonly string[];
+  /** Searched before everything else. */
+  readonly folder?: string;
+}
+
+const PROGRAMS: readonly Program[] = [
+  { variable: "POSTGRES", names: ["postgres"], package: "postgresql" },
+  { variable: "INITDB", names: ["initdb"], package: "postgresql" },
+  { variable: "REDIS_SERVER", names: ["redis-server"], package: "redis-server" },
+  { variable: "PROMETHEUS", names: ["prometheus"], package: "prometheus" },
+  { variable: "PROMTOOL", names: ["promtool"], package: "prometheus" },
+  {
+    variable: "ALERTMANAGER",
+    names: ["alertmanager", "prometheus-alertmanager"],
+    package: "prometheus-alertmanager",
+  },
+  { variable: "AMTOOL", names: ["amtool"], package: "prometheus-alertmanager" },
+  { variable: "SSHD", names: ["sshd"], package: "openssh-server" },
+  { variable: "SSH_KEYGEN", names: ["ssh-keygen"], package: "openssh-server" },
+  { variable: "GPG", names: ["gpg"], package: "gnupg" },
+  { variable: "GPGCONF", names: ["gpgconf"], package: "gnupg" },
+  {
+    variable: "PYTHON",
+    names: ["python3"],
+    package: "python3-cryptography",
+    probe: ["-c", "import cryptography"],
+    folder: "/usr/bin", // Debian's package serves Debian's Python, not one from pyenv that comes first on PATH
+  },
+];
+
+export interface Search {
+  /** Path of each program by its variable. */
+  readonly found: Readonly<Record<string, string>>;
+  readonly missing: readonly { readonly name: string; readonly package: string }[];
+}
+
+/** Looks for every needed program on `folders`. */
+export function searchPrograms(folders: readonly string[]): Search {
+  const found: Record<string, string> = {};
+  const missing: { name: string; package: string }[] = [];
+  for (const program of PROGRAMS) {
+    const path = locate(program, folders);
+    if (path === undefined)
+      missing.push({ name: program.names.join("|"), package: program.package });
+    else found[program.variable] = path;
+  }
+  return { found, missing };
+}
+
+/** The folders of FETTLE_TEST_SEARCH_PATH when that is set (and then no others), else PATH and where Debian puts servers. */
+export function searchFolders(env: NodeJS.ProcessEnv): readonly string[] {
+  const only = env["FETTLE_TEST_SEARCH_PATH"];
+  if (only !== undefined) return only.split(delimiter);
+  const path = (env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
+  return [...path, ...postgresqlFolders(), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"];
+}
+
+/** The path of an executable of this name, or undefined. */
+export function findExecutable(name: string, folders: readonly string[]): string | undefined {
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+function locate({ names, probe, folder }: Program, folders: readonly string[]): string | undefined {
+  const first = folder !== undefined && folders.includes(folder) ? [folder] : [];
+  return [...first, ...folders]
+    .flatMap((place) => names.map((name) => join(place, name)))
+    .find((path) => isExecutable(path) && (probe === undefined || succeeds(path, probe)));
+}
+
+/** Debian keeps the servers of each major version off PATH; the newest comes first. */
+function postgresqlFolders(): readonly string[] {
+  const parent = "/usr/lib/postgresql";
+  if (!existsSync(parent)) return [];
+  const newestFirst = readdirSync(parent).sort((a, b) => Number(b) - Number(a));
+  return newestFirst.map((version) => join(parent, version, "bin"));
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function succeeds(path: string, args: readonly string[]): boolean {
+  try {
+    execFileSync(path, args, { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,129 @@
+import { expect, test } from "@jest/globals";
+import { fingerprintOf, isExpectedHostKey } from "../../exporter/adapters/host-key.ts";
+import { readExporterConfig } from "../../exporter/main.ts";
+import { nameFor, namesOf } from "../../exporter/name.ts";
+import { ConfigError } from "../../lib/config.ts";
+
+const GOOD = {
+  AIOPS_DATABASE_URL: "postgres://localhost/x",
+  AUDIT_EXPORT_DIR: "/tmp/out",
+  AUDIT_PGP_PUBLIC_KEY: "-----BEGIN PGP PUBLIC KEY BLOCK-----",
+};
+
+function problemsOf(env: Readonly<Record<string, string>>): readonly string[] {
+  try {
+    readExporterConfig(env);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+}
+
+test("needs no more than a database, a recipient and a folder; encryption is on by itself", () => {
+  const config = readExporterConfig(GOOD);
+
+  expect(config).toMatchObject({
+    encryption: true,
+    encMode: "pgp",
+    csvFormula: "escape",
+    sftpVerify: "sha256",
+    host: "127.0.0.1",
+    port: 9465,
+  });
+});
+
+test.each([
+  ["no destination", { AUDIT_EXPORT_DIR: "" }, /^AUDIT_EXPORT_DIR: no destination/],
+  ["no recipient", { AUDIT_PGP_PUBLIC_KEY: "" }, /^AUDIT_PGP_PUBLIC_KEY: no recipient/],
+  ["no wrapping key", { AUDIT_ENC_MODE: "kms" }, /^AUDIT_LOCAL_KEY_FILE: is required/],
+  ["an unknown mode", { AUDIT_ENC_MODE: "rot13" }, /^AUDIT_ENC_MODE: must be one of/],
+  ["a bad schedule", { AUDIT_EXPORT_CRON: "at noon" }, /^AUDIT_EXPORT_CRON: is not a cron/],
+  [
+    "hashed names without salt",
+    { AUDIT_FILENAME_MODE: "hashed" },
+    /^AUDIT_FILENAME_SALT: needs 16/,
+  ],
+  [
+    "a short salt",
+    { AUDIT_FILENAME_MODE: "hashed", AUDIT_FILENAME_SALT: "0123456789abcde" },
+    /^AUDIT_FILENAME_SALT: needs 16/,
+  ],
+  [
+    "a comment of two lines",
+    { AUDIT_PGP_COMMENT: "a\nVersion: x" },
+    /^AUDIT_PGP_COMMENT: must be one/,
+  ],
+  ["a long comment", { AUDIT_PGP_COMMENT: "x".repeat(201) }, /^AUDIT_PGP_COMMENT: must be one/],
+])("refuses %s, by the variable's name", (_what, change, message) => {
+  expect(problemsOf({ ...GOOD, ...change })).toEqual([expect.stringMatching(message)]);
+});
+
+test("reports everything that SFTP lacks at once, and shows no secret", () => {
+  const problems = problemsOf({ ...GOOD, SFTP_HOST: "backup.example.org" });
+
+  expect(problems).toEqual([
+    expect.stringMatching(/^SFTP_USERNAME: is required/),
+    expect.stringMatching(/^SFTP_PASSWORD: give a password or SFTP_PRIVATE_KEY/),
+    expect.stringMatching(/^SFTP_HOST_KEY_SHA256: the server's host key must be pinned/),
+  ]);
+});
+
+test("demo rows do not leave the machine unless somebody insists", () => {
+  const env = {
+    ...GOOD,
+    AIOPS_DATABASE_URL: "mock",
+    SFTP_HOST: "backup.example.org",
+    SFTP_USERNAME: "u",
+    SFTP_PASSWORD: "p",
+    SFTP_HOST_KEY_SHA256: "SHA256:x",
+  };
+
+  expect(problemsOf(env)).toEqual([expect.stringMatching(/demo rows stay on this machine/)]);
+  expect(problemsOf({ ...env, AUDIT_MOCK_FORCE: "on" })).toEqual([]);
+  expect(problemsOf({ ...env, SFTP_HOST: "127.0.0.1" })).toEqual([]);
+});
+
+test("names count up within a day of UTC, and hashed ones need the salt to be guessed", () => {
+  const names = namesOf(new Date("2025-11-21T23:59:59.999Z"));
+
+  expect([names.next().value, names.next().value]).toEqual([
+    "audit-20251121.csv",
+    "audit-20251121.2.csv",
+  ]);
+  const masked = nameFor("audit-20251121.csv", "0123456789abcdef").stored;
+  expect(masked).toMatch(/^[0-9a-f]{32}\.csv$/);
+  expect(nameFor("audit-20251121.csv", "0123456789abcdeg").stored).not.toBe(masked);
+});
+
+const HOST_KEY = Buffer.from(
+  "AAAAC3NzaC1lZDI1NTE5AAAAIKm0gSfHBPDFWvoT6OzhcFyOLd+2yTOLdBZ0N8lQV6Hr",
+  "base64",
+);
+const BLOB = HOST_KEY.toString("base64");
+const HOST = { host: "sftp.example.org", port: 2222 };
+const HASHED = "|1|AAECAwQFBgcICQoLDA0ODxAREhM=|";
+
+test.each([
+  ["its fingerprint", { fingerprints: ["SHA256:other", fingerprintOf(HOST_KEY)] }, true],
+  ["its fingerprint without prefix", { fingerprints: [fingerprintOf(HOST_KEY).slice(7)] }, true],
+  ["another fingerprint", { fingerprints: ["SHA256:other"] }, false],
+  ["a line for host and port", { knownHosts: `[sftp.example.org]:2222 ssh-ed25519 ${BLOB}` }, true],
+  ["a line for another port", { knownHosts: `sftp.example.org ssh-ed25519 ${BLOB}` }, false],
+  ["a pattern", { knownHosts: `[*.example.org]:2222 ssh-ed25519 ${BLOB}` }, true],
+  ["an excluded host", { knownHosts: `![sftp.*]:2222,[*]:2222 ssh-ed25519 ${BLOB}` }, false],
+  ["a comment", { knownHosts: `# [sftp.example.org]:2222 ssh-ed25519 ${BLOB}` }, false],
+  [
+    "a revoked key",
+    {
+      knownHosts: `[sftp.example.org]:2222 ssh-ed25519 ${BLOB}\n@revoked * ssh-ed25519 ${BLOB}`,
+    },
+    false,
+  ],
+  ["a hashed name of another host", { knownHosts: `${HASHED}AAAA ssh-ed25519 ${BLOB}` }, false],
+  ["nothing", {}, false],
+])("a host key pinned by %s", (_what, pins, expected) => {
+  const all = { fingerprints: [], knownHosts: undefined, ...pins };
+
+  expect(isExpectedHostKey(HOST_KEY, HOST, all)).toBe(expected);
+});

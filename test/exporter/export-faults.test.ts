@@ -1,0 +1,218 @@
+import { execFile } from "node:child_process";
+import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
+import type pg from "pg";
+import { exportOnce } from "../../exporter/main.ts";
+import { armFailpoint } from "../../lib/failpoint.ts";
+import { silentLog } from "../../lib/log.ts";
+import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
+import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import {
+  addRows,
+  column,
+  connectTo,
+  folderConfig,
+  rowsOf,
+  sftpVariables,
+  tempFolder,
+} from "./given.ts";
+
+const run = promisify(execFile);
+
+let database: TestDatabase;
+let client: pg.Client;
+let folder: Awaited<ReturnType<typeof tempFolder>>;
+let sftp: SftpServer;
+
+beforeAll(async () => {
+  sftp = await startSftpServer();
+});
+afterAll(async () => sftp.stop());
+beforeEach(async () => {
+  folder = await tempFolder();
+  database = await createTestDatabase();
+  client = await connectTo(database.url);
+});
+afterEach(async () => {
+  armFailpoint(undefined);
+  await client.end();
+  await database.drop();
+  await folder.remove();
+});
+
+async function crashAt(point: string, config: Parameters<typeof exportOnce>[0]): Promise<void> {
+  armFailpoint(`${point}:throw`);
+  await expect(exportOnce(config, silentLog)).rejects.toThrow(`failpoint ${point}`);
+  armFailpoint(undefined);
+}
+
+test.each(["export-planned", "export-built", "export-uploaded"])(
+  "a run that dies at %s is finished under the same name with the same rows",
+  async (point) => {
+    const config = await folderConfig(folder.path, database.url, sftpVariables(sftp));
+    await addRows(client, 3, "planned");
+    await crashAt(point, config);
+    await addRows(client, 2, "later");
+
+    const result = await exportOnce(config, silentLog);
+
+    expect(result).toMatchObject({ outcome: "exported", resumed: true, rows: 3 });
+    expect(result.files[0]?.name).toMatch(/^audit-\d{8}\.csv\.envelope\.json$/);
+    expect(column(await rowsOf(folder.path, result), "actor")).toEqual([
+      "planned",
+      "planned",
+      "planned",
+    ]);
+    expect(await readdir(join(folder.path, "out"))).toHaveLength(1);
+    expect(await readdir(join(folder.path, "work"))).toEqual([]);
+    expect(await exportOnce(config, silentLog)).toMatchObject({ resumed: false, rows: 2 });
+    for (const name of await readdir(sftp.folder)) await unlink(join(sftp.folder, name));
+  },
+);
+
+test("adopts the file of a dead run whose work folder is gone, although new encryption gives other bytes", async () => {
+  const config = await folderConfig(folder.path, database.url, sftpVariables(sftp));
+  await addRows(client, 3);
+  await crashAt("export-uploaded", config);
+  await client.query("DELETE FROM audit_export_receipts"); // died before it could write them down
+  for (const name of await readdir(join(folder.path, "work"))) {
+    await unlink(join(folder.path, "work", name));
+  }
+
+  const result = await exportOnce(config, silentLog);
+
+  expect(result.receipts.map(({ adopted }) => adopted)).toEqual([true, true]);
+  expect(result.receipts[0]?.sha256).not.toBe(result.files[0]?.sha256);
+  expect(await rowsOf(folder.path, result)).toHaveLength(4);
+  for (const name of await readdir(sftp.folder)) await unlink(join(sftp.folder, name));
+});
+
+test("never overwrites a foreign file: a new export takes another name, a planned one waits for a person", async () => {
+  const config = await folderConfig(folder.path, database.url);
+  await addRows(client, 1);
+  await crashAt("export-planned", config);
+  const { rows } = await client.query<{ name: string }>(
+    "SELECT file_name AS name FROM audit_exports",
+  );
+  const path = join(folder.path, "out", `${rows[0]?.name ?? ""}.envelope.json`);
+  await mkdir(join(folder.path, "out"));
+  await writeFile(path, "somebody else's");
+
+  await expect(exportOnce(config, silentLog)).rejects.toThrow(/exists already with other content/);
+  expect(await readFile(path, "utf8")).toBe("somebody else's");
+  await client.query("TRUNCATE audit_exports CASCADE");
+  const result = await exportOnce(config, silentLog);
+
+  expect(result.files[0]?.name).toMatch(/\.2\.csv\.envelope\.json$/);
+});
+
+test("of two exports at once one works and the other says busy", async () => {
+  const config = await folderConfig(folder.path, database.url, sftpVariables(sftp));
+  await addRows(client, 20_000);
+
+  const outcomes = await Promise.all([
+    exportOnce(config, silentLog),
+    exportOnce(config, silentLog),
+  ]);
+
+  expect(outcomes.map(({ outcome }) => outcome).toSorted()).toEqual(["busy", "exported"]);
+  for (const name of await readdir(sftp.folder)) await unlink(join(sftp.folder, name));
+});
+
+test("one destination that fails does not keep the other from getting the file; the next run gives it to the first only", async () => {
+  const broken = { ...sftpVariables(sftp), SFTP_REMOTE_DIR: "missing" };
+  await addRows(client, 2);
+
+  const config = await folderConfig(folder.path, database.url, broken);
+  await expect(exportOnce(config, silentLog)).rejects.toThrow(/^sftp: /);
+  const before = await readdir(join(folder.path, "out"));
+  await mkdir(join(sftp.folder, "missing"), { mode: 0o777 });
+  await run("chmod", ["777", join(sftp.folder, "missing")]);
+  const result = await exportOnce(config, silentLog);
+
+  expect(before).toHaveLength(1);
+  expect(result).toMatchObject({ resumed: true, rows: 2 });
+  expect(result.receipts.map(({ adopted }) => adopted)).toEqual([false, false]);
+  expect(await readdir(join(sftp.folder, "missing"))).toEqual(before);
+});
+
+test("rows that changed between two attempts stop the export", async () => {
+  const config = await folderConfig(folder.path, database.url);
+  await addRows(client, 2);
+  await crashAt("export-built", config);
+  for (const name of await readdir(join(folder.path, "work"))) {
+    await unlink(join(folder.path, "work", name));
+  }
+  await client.query("ALTER TABLE runbooks_audit DISABLE TRIGGER ALL");
+  await client.query("UPDATE runbooks_audit SET actor = 'forged' WHERE run_id = 'run-1'");
+
+  await expect(exportOnce(config, silentLog)).rejects.toThrow(
+    /its rows are not those of its first/,
+  );
+});
+
+test("a database restored into another cluster is noticed", async () => {
+  const config = await folderConfig(folder.path, database.url);
+  await addRows(client, 1);
+  await exportOnce(config, silentLog);
+  await client.query("UPDATE audit_exports SET system_identifier = '42'");
+  await addRows(client, 1);
+
+  await expect(exportOnce(config, silentLog)).rejects.toThrow(/restored from another cluster/);
+});
+
+test("a part that would be too large for the guide stops the export before anything is uploaded", async () => {
+  const { exportAudit } = await import("../../exporter/export.ts");
+  const { postgresSource } = await import("../../exporter/adapters/postgres-source.ts");
+  const { openDatabase } = await import("../../lib/postgres.ts");
+  const { systemClock: clock } = await import("../../lib/clock.ts");
+  await addRows(client, 100);
+  const open = openDatabase({ url: database.url, applicationName: "test" }, silentLog);
+
+  const exporting = exportAudit({
+    source: postgresSource(open, { clock, log: silentLog }),
+    destinations: [],
+    recipients: [],
+    pgpComment: undefined,
+    wrappers: [],
+    formula: "off",
+    filenameSalt: undefined,
+    workFolder: join(folder.path, "work"),
+    clock,
+    log: silentLog,
+    onProgress: () => undefined,
+    partBytesMax: 1_000,
+  });
+
+  await expect(exporting).rejects.toThrow(/larger than 1000 bytes/);
+  expect(await readdir(join(folder.path, "work"))).toEqual([]);
+  await open.close();
+});
+
+test("a COPY is not disturbed by the driver's read timeout, during it or after", async () => {
+  const { postgresSource } = await import("../../exporter/adapters/postgres-source.ts");
+  const { openDatabase } = await import("../../lib/postgres.ts");
+  const { systemClock: clock } = await import("../../lib/clock.ts");
+  await addRows(client, 1);
+  // 100 ms for statements means that the driver gives up after 1.1 s.
+  const options = { url: database.url, applicationName: "test", statementTimeoutMs: 100 };
+  const open = openDatabase(options, silentLog);
+  const source = postgresSource(open, { clock, log: silentLog });
+
+  const rows = await source.exclusively(async (session) => {
+    const range = await session.newRange();
+    if (range === undefined) throw new Error("no rows");
+    const plan = await session.commitPlan(range, { clear: "a", stored: "a" }, "off");
+    const copied = session.read(plan);
+    await pipeline(copied.csv, new PassThrough().resume());
+    await clock.sleep(1_500);
+    return copied.countRows();
+  });
+
+  expect(rows).toBe(1);
+  await open.close();
+});

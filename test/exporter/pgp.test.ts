@@ -1,0 +1,201 @@
+import { createWriteStream } from "node:fs";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
+import { generateKey, readKey, readPrivateKey, revokeKey } from "openpgp";
+import { decryptFile } from "../../exporter/main.ts";
+import { encryptTo } from "../../exporter/pgp.ts";
+import { readRecipients } from "../../exporter/recipients.ts";
+import { startGnupg, type Gnupg } from "../servers/gnupg.ts";
+import { tempFolder } from "./given.ts";
+
+const DAY_SECONDS = 86_400;
+
+let folder: Awaited<ReturnType<typeof tempFolder>>;
+let gnupg: Gnupg;
+
+beforeAll(async () => {
+  gnupg = await startGnupg();
+});
+afterAll(async () => gnupg.stop());
+beforeEach(async () => {
+  folder = await tempFolder();
+});
+afterEach(async () => folder.remove());
+
+async function newKey(more: { passphrase?: string } = {}) {
+  return generateKey({ userIDs: [{ name: "Auditor", email: "a@example.org" }], ...more });
+}
+
+function source(content: string, from = "AUDIT_PGP_PUBLIC_KEY") {
+  return { from, content: Buffer.from(content) };
+}
+
+async function encrypt(plaintext: Buffer, keys: string, comment?: string): Promise<string> {
+  const recipients = await readRecipients([source(keys)], new Date());
+  const path = join(folder.path, "audit.csv.gpg");
+  await pipeline(
+    Readable.from([plaintext]),
+    encryptTo(recipients, comment),
+    createWriteStream(path),
+  );
+  return path;
+}
+
+/** Tag and version of the packets, read by hand: [[1, 3], [18, 1]] is PKESK v3, SEIPD v1. */
+function packets(message: Buffer): [tag: number, version: number][] {
+  const found: [number, number][] = [];
+  for (let at = 0; at < message.length;) {
+    const tag = (message[at] ?? 0) & 0x3f;
+    const first = message[at + 1] ?? 0;
+    const lengthBytes = first < 192 ? 1 : first < 224 ? 2 : first < 255 ? 1 : 5;
+    found.push([tag, message[at + 1 + lengthBytes] ?? 0]);
+    if (tag === 18) return found; // the rest is its body
+    at +=
+      1 + lengthBytes + (first < 192 ? first : (first - 192) * 256 + (message[at + 2] ?? 0) + 192);
+  }
+  return found;
+}
+
+test("Debian's gpg opens a file for either of two recipients", async () => {
+  const [ana, ivo] = [await newKey(), await newKey()];
+  const plaintext = Buffer.from('id,event\n1,"žut 🛠"\n'.repeat(20_000));
+
+  const path = await encrypt(plaintext, `${ana.publicKey},${ivo.publicKey}`);
+
+  expect(packets(await readFile(path))).toEqual([
+    [1, 3],
+    [1, 3],
+    [18, 1],
+  ]);
+  await gnupg.importKey(ivo.privateKey);
+  expect((await gnupg.decryptFile(path)).equals(plaintext)).toBe(true);
+});
+
+test("stays in the format that gpg reads, even when every recipient advertises AEAD", async () => {
+  const key = await generateKey({ userIDs: [{ name: "New" }], config: { aeadProtect: true } });
+
+  const path = await encrypt(Buffer.from("row\n"), key.publicKey);
+
+  expect(packets(await readFile(path))).toEqual([
+    [1, 3],
+    [18, 1],
+  ]);
+  await gnupg.importKey(key.privateKey);
+  expect((await gnupg.decryptFile(path)).toString()).toBe("row\n");
+});
+
+test("a comment armors the file and stands in its header", async () => {
+  const key = await newKey();
+
+  const path = await encrypt(Buffer.from("row\n"), key.publicKey, "Fettle audit, ključ 1");
+
+  expect(await readFile(path, "utf8")).toMatch(
+    /^-----BEGIN PGP MESSAGE-----\r?\nComment: Fettle audit, ključ 1\r?\n/,
+  );
+  await gnupg.importKey(key.privateKey);
+  expect((await gnupg.decryptFile(path)).toString()).toBe("row\n");
+});
+
+test("reads keys with literal \\n, several in a text, binary files, and each only once", async () => {
+  const [ana, ivo] = [await newKey(), await newKey()];
+  const binary = Buffer.from((await readKey({ armoredKey: ivo.publicKey })).write());
+
+  const recipients = await readRecipients(
+    [
+      source(ana.publicKey.replaceAll("\n", "\\n")),
+      source(`${ana.publicKey},${ivo.publicKey}`),
+      { from: "ivo.gpg", content: binary },
+    ],
+    new Date(),
+  );
+
+  expect(recipients.map(({ fingerprint }) => fingerprint)).toEqual([
+    expect.stringMatching(/^[0-9A-F]{40}$/),
+    expect.stringMatching(/^[0-9A-F]{40}$/),
+  ]);
+});
+
+test("names the fingerprint of an expired, a revoked and a sign-only key", async () => {
+  const user = { userIDs: [{ name: "Old" }] };
+  const lastWeek = new Date(Date.now() - 7 * DAY_SECONDS * 1000);
+  const expired = await generateKey({ ...user, date: lastWeek, keyExpirationTime: DAY_SECONDS });
+  const signOnly = await generateKey({ ...user, subkeys: [{ sign: true }] });
+  const { publicKey: revoked } = await revokeKey({
+    key: await readPrivateKey({ armoredKey: (await newKey()).privateKey }),
+    format: "armored",
+  });
+  for (const [key, reason] of [
+    [expired.publicKey, /expired/],
+    [revoked, /revoked/],
+    [signOnly.publicKey, /encryption key/],
+  ] as const) {
+    const fingerprint = (await readKey({ armoredKey: key })).getFingerprint().toUpperCase();
+    const reading = readRecipients([source(key)], new Date());
+    await expect(reading).rejects.toThrow(`PGP key ${fingerprint} cannot be used`);
+    await expect(reading).rejects.toThrow(reason);
+  }
+});
+
+test("refuses a private key, and text without a key, by the variable's name", async () => {
+  const key = await newKey();
+
+  await expect(readRecipients([source(key.privateKey)], new Date())).rejects.toThrow(
+    "AUDIT_PGP_PUBLIC_KEY holds a private key",
+  );
+  await expect(readRecipients([source("hello")], new Date())).rejects.toThrow(
+    "AUDIT_PGP_PUBLIC_KEY holds no readable PGP public key",
+  );
+});
+
+test("warns about a key that gpg cannot use", async () => {
+  const key = await generateKey({ userIDs: [{ name: "New" }], type: "curve25519" });
+
+  const [recipient] = await readRecipients([source(key.publicKey)], new Date());
+
+  expect(recipient?.warning).toMatch(/gpg 2.2/);
+});
+
+test("decrypt opens a .gpg file by itself, with a locked key", async () => {
+  const key = await newKey({ passphrase: "correct horse" });
+  const path = await encrypt(Buffer.from("row\n"), key.publicKey);
+  const keyFile = join(folder.path, "key.asc");
+  await writeFile(keyFile, key.privateKey);
+  const request = { file: path, pgpPrivateKeyFile: keyFile };
+
+  await expect(decryptFile(request)).rejects.toThrow(/is locked and no passphrase/);
+  await expect(decryptFile({ ...request, passphrase: "x" })).rejects.toThrow(/does not open/);
+  const opened = await decryptFile({ ...request, passphrase: "correct horse" });
+
+  expect(opened).toMatchObject({ opened: ["pgp"], name: "audit.csv", stillEncrypted: false });
+  expect(await readFile(join(folder.path, "audit.csv"), "utf8")).toBe("row\n");
+});
+
+test("a wrong key, a changed and a truncated message are told apart, and leave no file", async () => {
+  const [ana, ivo] = [await newKey(), await newKey()];
+  const path = await encrypt(Buffer.alloc(300_000, "row\n"), ana.publicKey);
+  const bytes = await readFile(path);
+  const place = join(folder.path, "place");
+  await mkdir(place);
+  const [anaKey, ivoKey] = [join(folder.path, "ana.asc"), join(folder.path, "ivo.asc")];
+  await writeFile(anaKey, ana.privateKey);
+  await writeFile(ivoKey, ivo.privateKey);
+  const file = join(place, "x.csv.gpg");
+
+  await writeFile(file, bytes);
+  await expect(decryptFile({ file, pgpPrivateKeyFile: ivoKey })).rejects.toThrow(
+    /is encrypted to key [0-9A-F]{16}; the private key given is [0-9A-F]{16}/,
+  );
+  for (const length of [150_000, bytes.length - 1, bytes.length - 30]) {
+    await writeFile(file, bytes.subarray(0, length));
+    await expect(decryptFile({ file, pgpPrivateKeyFile: anaKey })).rejects.toThrow(/truncated/);
+  }
+  const flipped = Buffer.from(bytes);
+  flipped[200_000] = (flipped[200_000] ?? 0) ^ 1;
+  await writeFile(file, flipped);
+  await expect(decryptFile({ file, pgpPrivateKeyFile: anaKey })).rejects.toThrow(/changed/);
+
+  expect(await readdir(place)).toEqual(["x.csv.gpg"]);
+});
