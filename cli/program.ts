@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { messageOf } from "../lib/error.ts";
 import { version } from "../lib/version.ts";
 import { addApprovalCommands } from "./commands/approval.ts";
 import { addDatabaseCommands } from "./commands/database.ts";
@@ -48,7 +49,7 @@ export async function runCommandLine(args: readonly string[], context: Context):
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    context.err(`fettle: ${error instanceof Error ? error.message : String(error)}`);
+    context.err(`fettle: ${messageOf(error)}`);
     return exitCodeOf(error);
   }
 }

@@ -28,9 +28,10 @@ export function advanceEpisode(episode: Episode, score: PointScore, rules: Episo
 }
 
 function advanceQuiet(hold: Hold, score: PointScore, rules: EpisodeRules): Advance {
-  const [emitted, next] = emit(hold, score.score, rules);
-  const threshold = score.n <= rules.youngPoints ? rules.youngThreshold : rules.threshold;
-  if (!emitted || score.score < threshold || score.n <= rules.warmupPoints) {
+  // What does not count must not be held either: it would hide the next point, which may count.
+  const counting = isOldEnough(score, rules) ? score.score : 0;
+  const [emitted, next] = emit(hold, counting, rules);
+  if (!emitted || counting < rules.threshold) {
     return [{ kind: "quiet", hold: next }, []];
   }
   const naming = explain(score, [score.value], rules);
@@ -48,6 +49,11 @@ function advanceQuiet(hold: Hold, score: PointScore, rules: EpisodeRules): Advan
     peak: score.score,
   };
   return publishWhenFinal(opened);
+}
+
+function isOldEnough({ n, weights }: PointScore, rules: EpisodeRules): boolean {
+  if (n <= rules.warmupPoints) return false;
+  return n > rules.youngPoints || Math.max(...Object.values(weights)) >= rules.youngWeight;
 }
 
 function advanceOpen(open: OpenEpisode, score: PointScore, rules: EpisodeRules): Advance {

@@ -84,8 +84,8 @@ export interface Watch {
 export interface EpisodeRules extends NamingRules {
   /** Published score from which an episode opens. */
   readonly threshold: number;
-  /** The same for a series of at most `youngPoints`: a short past makes ordinary values look new. */
-  readonly youngThreshold: number;
+  /** A series of at most `youngPoints` must also be this far (in saturated features) from all it has shown. */
+  readonly youngWeight: number;
   readonly youngPoints: number;
   /** No episode opens among a series' first points: everything is new then. */
   readonly warmupPoints: number;

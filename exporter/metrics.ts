@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { AuditSource, ExportResult } from "./types.ts";
+import type { AuditSource, ExportResult, SourceStatus } from "./types.ts";
 
 export interface ExportMetrics {
   /** A run ended well, also one that found nothing new. */
@@ -14,23 +14,29 @@ export function createExportMetrics(
 ): ExportMetrics {
   const registers = [registry];
   let lastRunOk = 0;
-  const horizonAge = new Gauge({
-    name: "audit_export_horizon_age_seconds",
-    help: "Age of the oldest audit row that an open transaction keeps from being exported",
-    registers,
-  });
-  const lastSuccess = new Gauge({
-    name: "audit_export_last_success_timestamp_seconds",
-    help: "When the last run ended well (nothing new counts)",
-    registers,
-    collect: async () => {
-      // A scrape must not fail with the database: the last known values stay.
-      const status = await source.status().catch(() => undefined);
-      if (status === undefined) return;
-      lastSuccess.set(Math.max(lastRunOk, (status.lastDoneAt?.getTime() ?? 0) / 1000));
-      horizonAge.set(status.horizonAgeSeconds);
-    },
-  });
+  // Each gauge asks for itself, because the library collects them side by side. A scrape must not fail with the database:
+  // the last known values stay then.
+  const gauge = (name: string, help: string, valueOf: (status: SourceStatus) => number) => {
+    const metric = new Gauge({
+      name,
+      help,
+      registers,
+      collect: async () => {
+        const status = await source.status().catch(() => undefined);
+        if (status !== undefined) metric.set(valueOf(status));
+      },
+    });
+  };
+  gauge(
+    "audit_export_last_success_timestamp_seconds",
+    "When the last run ended well (nothing new counts)",
+    ({ lastDoneAt }) => Math.max(lastRunOk, (lastDoneAt?.getTime() ?? 0) / 1000),
+  );
+  gauge(
+    "audit_export_horizon_age_seconds",
+    "Age of the oldest audit row that an open transaction keeps from being exported",
+    ({ horizonAgeSeconds }) => horizonAgeSeconds,
+  );
   const counters = createCounters(registers);
   return {
     succeeded: (result, seconds, at) => {

@@ -1,7 +1,7 @@
 import { decrypt, decryptKey, readMessage, readPrivateKeys, type PrivateKey } from "openpgp";
 
 /** The message cannot be opened with the given keys, or was changed on its way. */
-export class PgpError extends Error {
+class PgpError extends Error {
   override readonly name = "PgpError";
 }
 

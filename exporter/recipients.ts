@@ -10,7 +10,7 @@ export interface Recipient {
 }
 
 /** A recipient cannot be used; nobody is dropped silently, so the export does not start. */
-export class RecipientError extends Error {
+class RecipientError extends Error {
   override readonly name = "RecipientError";
 }
 

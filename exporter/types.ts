@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 
 /** A place in the audit table's order (xid, id): decimal texts, because both are 64-bit. */
-export interface Position {
+interface Position {
   readonly xid: string;
   readonly id: string;
 }
@@ -132,7 +132,7 @@ export interface AuditSource {
   exclusively<T>(work: (session: ExportSession) => Promise<T>): Promise<T | "busy">;
 }
 
-export type ProgressStage = "plan" | "wrap" | "build" | "upload" | "verify" | "done";
+type ProgressStage = "plan" | "wrap" | "build" | "upload" | "verify" | "done";
 
 /** Told on each stage and, while building, about every 8 MiB. `rows` is known once the rows have been read. */
 export interface Progress {
@@ -141,7 +141,7 @@ export interface Progress {
   readonly bytes: number;
 }
 
-export interface ExportedFile {
+interface ExportedFile {
   readonly name: string;
   readonly bytes: number;
   readonly sha256: string;

@@ -1,3 +1,4 @@
+import type { StatsFs } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { availableParallelism, freemem, loadavg, totalmem } from "node:os";
 import { Counter, Gauge, type Registry } from "prom-client";
@@ -29,21 +30,21 @@ export function createHypervisorMetrics(registry: Registry, dataPath: string): v
 }
 
 function addDiskGauges(registry: Registry, dataPath: string): void {
-  const registers = [registry];
-  const free = new Gauge({ name: `${PREFIX}disk_free_bytes`, help: "Free for us", registers });
-  const used = new Gauge({ name: `${PREFIX}disk_used_bytes`, help: "In use", registers });
-  const total = new Gauge({
-    name: `${PREFIX}disk_total_bytes`,
-    help: "Size of the file system of the data path",
-    registers,
-    collect: async () => {
-      const disk = await statfs(dataPath).catch(() => undefined);
-      if (disk === undefined) return; // an unmounted disk must not take the other metrics with it
-      total.set(disk.blocks * disk.bsize);
-      free.set(disk.bavail * disk.bsize);
-      used.set((disk.blocks - disk.bfree) * disk.bsize);
-    },
-  });
+  const gauge = (name: string, help: string, bytesOf: (disk: StatsFs) => number) => {
+    const metric = new Gauge({
+      name: PREFIX + name,
+      help,
+      registers: [registry],
+      collect: async () => {
+        const disk = await statfs(dataPath).catch(() => undefined);
+        // An unmounted disk must not take the other metrics with it.
+        if (disk !== undefined) metric.set(bytesOf(disk));
+      },
+    });
+  };
+  gauge("disk_total_bytes", "File system of the data path", (disk) => disk.blocks * disk.bsize);
+  gauge("disk_free_bytes", "Free for this user", (disk) => disk.bavail * disk.bsize);
+  gauge("disk_used_bytes", "In use", (disk) => (disk.blocks - disk.bfree) * disk.bsize);
 }
 
 /** The frame counts requests by route and status for all services; these are its sums under the names of S0. */

@@ -2,7 +2,7 @@
 export type Permission = "audit:read";
 
 /** Who is asking, once that is known. */
-export interface Principal {
+interface Principal {
   readonly name: string;
   readonly permissions: ReadonlySet<Permission>;
 }

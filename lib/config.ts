@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { messageOf } from "./error.ts";
 import { Secret } from "./secret.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -97,9 +98,7 @@ function textOf(
   try {
     return readFileSync(path, "utf8").replace(/\r?\n$/, "");
   } catch (error) {
-    problems.push(
-      `${name}_FILE: cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    problems.push(`${name}_FILE: cannot be read: ${messageOf(error)}`);
     return undefined;
   }
 }

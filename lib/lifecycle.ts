@@ -54,6 +54,7 @@ export interface RunningService {
  * @returns the process's exit code: 0 after a clean stop, 1 when the start failed
  */
 export async function runService(log: Log, start: () => Promise<RunningService>): Promise<number> {
+  const signal = firstSignal();
   process.on("unhandledRejection", (error) => {
     log.error("unhandled rejection", { error });
     process.exitCode = 1;
@@ -67,17 +68,21 @@ export async function runService(log: Log, start: () => Promise<RunningService>)
     return 1;
   }
   log.info("started", { url: running.url });
-  const signal = await nextSignal();
-  log.info("stopping", { signal });
-  void nextSignal().then(() => process.exit(1));
+  log.info("stopping", { signal: await signal });
   await running.stop();
   log.info("stopped");
   return Number(process.exitCode ?? 0);
 }
 
-async function nextSignal(): Promise<string> {
+/** Listens from now on, so that a signal during the start is not lost; the second one does not wait for an orderly stop. */
+async function firstSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    process.once("SIGTERM", resolve);
-    process.once("SIGINT", resolve);
+    let received = 0;
+    const listener = (signal: NodeJS.Signals) => {
+      received += 1;
+      if (received > 1) process.exit(1);
+      resolve(signal);
+    };
+    process.on("SIGTERM", listener).on("SIGINT", listener);
   });
 }

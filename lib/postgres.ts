@@ -1,4 +1,5 @@
 import pg from "pg";
+import { codeOf, messageOf } from "./error.ts";
 import type { Log } from "./log.ts";
 
 export interface Queryable {
@@ -113,15 +114,10 @@ async function transact<T>(
 
 /** True for errors that say "no database now" (down, starting, read-only, out of connections, timed out), not "bad query". */
 export function isUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  const message = error.message;
+  const code = codeOf(error);
   return (
     /^(08|53|57P|25006|57014)/.test(code) || // SQLSTATE: connection, resources, shutdown, read-only, timeout
     /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH)/.test(code) ||
-    /timeout|Connection terminated|Client has encountered a connection error|connection is closed/i.test(
-      message,
-    ) ||
-    (error instanceof AggregateError && error.errors.some(isUnavailable)) // both addresses of "localhost" refused
+    /timeout|Connection terminated|connection error|connection is closed/i.test(messageOf(error))
   );
 }

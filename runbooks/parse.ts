@@ -1,4 +1,5 @@
 import { alertFrameSchema, type AlertFrame } from "../lib/contracts.ts";
+import { messageOf } from "../lib/error.ts";
 
 /** Alertmanager's frame is 4 levels deep; JSON.stringify fails at 10,000 (measured), so depth is bounded before parsing. */
 const MAX_DEPTH = 32;
@@ -18,9 +19,7 @@ export function parseFrame(body: Buffer): Parsed {
   try {
     value = JSON.parse(text, cleanText);
   } catch (error) {
-    return malformed(
-      `body: is not JSON: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    return malformed(`body: is not JSON: ${messageOf(error)}`);
   }
   const result = alertFrameSchema.safeParse(value);
   if (result.success) return { kind: "frame", frame: result.data };

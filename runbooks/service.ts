@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../lib/clock.ts";
+import { messageOf } from "../lib/error.ts";
 import { buildApp, listen, type Readiness } from "../lib/http.ts";
 import { openJobs, type Jobs } from "../lib/jobs.ts";
 import { StopStack, type RunningService } from "../lib/lifecycle.ts";
@@ -173,7 +174,7 @@ async function checkDatabase(database: Database): Promise<Readiness> {
     await database.ping();
     return { ready: true, checks: { database: { ok: true } } };
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = messageOf(error);
     return { ready: false, checks: { database: { ok: false, detail } } };
   }
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Socket } from "node:net";
 import type { PoolClient } from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import type { Clock } from "../../lib/clock.ts";
@@ -154,7 +155,10 @@ function copyRows(client: PoolClient, { range, formula }: ExportPlan): CsvRows {
     callback: undefined as (() => void) | undefined,
   });
   client.query(copy);
-  copy.once("close", () => copy.callback?.());
+  copy.once("close", () => {
+    copy.callback?.();
+    if (!copy.readableEnded) cutConnection(client, copy);
+  });
   return {
     csv: copy,
     countRows: async () => {
@@ -163,4 +167,23 @@ function copyRows(client: PoolClient, { range, formula }: ExportPlan): CsvRows {
       return copy.rowCount;
     },
   };
+}
+
+/** What the driver and the COPY stream share, which their types do not say. */
+interface Submitted {
+  handleError: () => void;
+  readonly connection?: { readonly stream: Socket };
+}
+
+/**
+ * A COPY that nobody reads to its end blocks the server in its send, deaf to the farewell that the driver would write: it
+ * would keep the export lock for ever. Only closing the socket under it helps; the pool then drops the connection.
+ */
+function cutConnection(client: PoolClient, copy: ReturnType<typeof copyTo>): void {
+  // The driver reports the loss that we have just caused: as an event of the client, and to the COPY, where it would
+  // replace the reason for which the export ended.
+  client.on("error", () => undefined);
+  const query = copy as typeof copy & Submitted;
+  query.handleError = () => undefined;
+  query.connection?.stream.destroy();
 }

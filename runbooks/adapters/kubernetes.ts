@@ -1,4 +1,5 @@
 import type { AppsV1Api, KubeConfig, V1Deployment } from "@kubernetes/client-node";
+import { messageOf } from "../../lib/error.ts";
 import {
   ClusterError,
   type Cluster,
@@ -136,7 +137,7 @@ function codeOf(error: unknown): number | undefined {
 function clusterError(verb: string, { namespace, name }: Target, cause: unknown): ClusterError {
   const code = codeOf(cause);
   const retryable = code === undefined || code >= 500 || code === 429;
-  const detail = messageOf(cause);
+  const detail = statusMessage(cause);
   return new ClusterError(`cannot ${verb} Deployment ${namespace}/${name}: ${detail}`, {
     retryable,
     cause,
@@ -144,13 +145,11 @@ function clusterError(verb: string, { namespace, name }: Target, cause: unknown)
 }
 
 /** The `message` of a Kubernetes Status, which the client keeps as the text of the body. */
-function messageOf(cause: unknown): string {
+function statusMessage(cause: unknown): string {
   const { body } = cause as { readonly body?: unknown };
   if (typeof body === "string") {
     const [, message] = /"message":"((?:[^"\\]|\\.)*)"/.exec(body) ?? [];
     if (message !== undefined) return JSON.parse(`"${message}"`) as string;
   }
-  return cause instanceof Error
-    ? (cause.message.split("\n")[0]?.slice(0, 200) ?? "")
-    : "unknown error";
+  return messageOf(cause).split("\n")[0]?.slice(0, 200) ?? "";
 }

@@ -6,9 +6,13 @@ import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import type pg from "pg";
+import { postgresSource } from "../../exporter/adapters/postgres-source.ts";
+import { exportAudit } from "../../exporter/export.ts";
 import { exportOnce } from "../../exporter/main.ts";
+import { systemClock } from "../../lib/clock.ts";
 import { armFailpoint } from "../../lib/failpoint.ts";
 import { silentLog } from "../../lib/log.ts";
+import { openDatabase } from "../../lib/postgres.ts";
 import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import {
@@ -166,10 +170,7 @@ test("a database restored into another cluster is noticed", async () => {
 });
 
 test("a part that would be too large for the guide stops the export before anything is uploaded", async () => {
-  const { exportAudit } = await import("../../exporter/export.ts");
-  const { postgresSource } = await import("../../exporter/adapters/postgres-source.ts");
-  const { openDatabase } = await import("../../lib/postgres.ts");
-  const { systemClock: clock } = await import("../../lib/clock.ts");
+  const clock = systemClock;
   await addRows(client, 100);
   const open = openDatabase({ url: database.url, applicationName: "test" }, silentLog);
 
@@ -194,9 +195,7 @@ test("a part that would be too large for the guide stops the export before anyth
 });
 
 test("a COPY is not disturbed by the driver's read timeout, during it or after", async () => {
-  const { postgresSource } = await import("../../exporter/adapters/postgres-source.ts");
-  const { openDatabase } = await import("../../lib/postgres.ts");
-  const { systemClock: clock } = await import("../../lib/clock.ts");
+  const clock = systemClock;
   await addRows(client, 1);
   // 100 ms for statements means that the driver gives up after 1.1 s.
   const options = { url: database.url, applicationName: "test", statementTimeoutMs: 100 };
@@ -216,3 +215,42 @@ test("a COPY is not disturbed by the driver's read timeout, during it or after",
   expect(rows).toBe(1);
   await open.close();
 });
+
+test.each([
+  ["its database session is ended", /terminat|Connection|closed/i],
+  ["it is stopped", /abort/i],
+])(
+  "an export that is in the middle of its rows when %s ends soon and is resumed",
+  async (how, message) => {
+    const config = await folderConfig(folder.path, database.url);
+    await addRows(client, 100_000);
+    const stopping = new AbortController();
+    const interrupt = async () => {
+      if (how === "it is stopped") stopping.abort();
+      else {
+        await client.query(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%'",
+        );
+      }
+    };
+    let interrupted: Promise<void> | undefined;
+
+    const exporting = exportOnce(config, silentLog, {
+      onProgress: ({ bytes }) => {
+        if (bytes > 0) interrupted ??= interrupt();
+      },
+      signal: stopping.signal,
+    });
+
+    await expect(exporting).rejects.toThrow(message);
+    await interrupted;
+    expect(await readdir(join(folder.path, "work"))).toEqual([]);
+    // The server frees the lock when it notices that we are gone, not when we leave.
+    const locks =
+      "SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1181054068 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    for (let n = 0; n < 40 && (await client.query(locks)).rowCount !== 0; n++) {
+      await systemClock.sleep(50);
+    }
+    expect(await exportOnce(config, silentLog)).toMatchObject({ resumed: true, rows: 100_000 });
+  },
+);

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 
 /** What the proxy does to connections, those that are open included. */
-export type ProxyMode =
+type ProxyMode =
   | { readonly kind: "pass" }
   /** Nobody listens: ECONNREFUSED; open connections are reset. */
   | { readonly kind: "refuse" }

@@ -193,6 +193,7 @@ test("/metrics has the seed's names with plausible values, and /metrics/json the
     "memory_available_bytes",
     "memory_used_bytes",
     "disk_total_bytes",
+    "disk_free_bytes",
     "disk_used_bytes",
     "http_requests_total",
     "http_errors_total",

@@ -27,7 +27,7 @@ export interface PrometheusOptions {
   readonly bearer?: string;
 }
 
-export interface ScrapeTarget {
+interface ScrapeTarget {
   readonly job: string;
   /** host:port */
   readonly target: string;

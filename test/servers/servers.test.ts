@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { afterEach, expect, test } from "@jest/globals";
+import { Redis } from "ioredis";
 import pg from "pg";
 import SftpClient from "ssh2-sftp-client";
 import { StopStack } from "../../lib/lifecycle.ts";
@@ -18,6 +19,7 @@ import { startGnupg } from "./gnupg.ts";
 import { startSftpServer, type SftpServer } from "./openssh.ts";
 import { createTestDatabase, startPrivatePostgres } from "./postgres.ts";
 import { startPrometheus } from "./prometheus.ts";
+import { redisUrl, startPrivateRedis } from "./redis.ts";
 import { programPath } from "./unprivileged.ts";
 
 const run = promisify(execFile);
@@ -65,6 +67,23 @@ test("a private PostgreSQL can be frozen, stopped as if by a power cut, and star
   expect(await query(postgres.url, "SELECT to_regclass('kept') AS kept")).toEqual([
     { kept: "kept" },
   ]);
+});
+
+test("a private Redis comes back empty on the same address", async () => {
+  const redis = await startPrivateRedis();
+  stack.add("redis", () => redis.stop());
+  const client = new Redis(redis.url, { lazyConnect: true });
+  client.on("error", () => undefined); // the server is stopped under it on purpose
+  stack.add("client", () => {
+    client.disconnect();
+  });
+  await client.set("key", "value");
+
+  await redis.stop();
+  await redis.start();
+
+  expect(await client.get("key")).toBeNull();
+  expect(redisUrl()).not.toBe(redis.url);
 });
 
 async function listen(server: Server): Promise<string> {

@@ -1,0 +1,21 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "@jest/globals";
+import { envSections, renderEnvExample } from "../../cli/env-example.ts";
+
+test(".env.example holds exactly the services' variables (make env-example writes it)", async () => {
+  expect(readFileSync(".env.example", "utf8")).toBe(renderEnvExample(await envSections()));
+});
+
+test("no two services mean different things by one name", async () => {
+  const abouts = new Map<string, string[]>();
+  for (const { shape } of await envSections()) {
+    for (const { name, presence } of Object.values(shape))
+      abouts.set(name, [...(abouts.get(name) ?? []), presence]);
+  }
+
+  expect(
+    [...abouts].filter(
+      ([name, uses]) => uses.length > 1 && !/^AIOPS_(DATABASE_URL|WEBHOOK_SECRET)$/.test(name),
+    ),
+  ).toEqual([]);
+});

@@ -1,0 +1,54 @@
+import type { Anomaly, PointScore } from "../../detector/types.ts";
+import { flat, scoresOf, valuesOf } from "./given.ts";
+
+const OPENED_AT = Date.parse("2026-11-20T10:00:00Z");
+
+let point: PointScore | undefined;
+
+/** A published anomaly, as `recordAnomaly` makes it. */
+export function anomaly(change: Partial<Anomaly> = {}): Anomaly {
+  point ??= scoresOf([...valuesOf(flat, 320, 1), 160]).at(-1);
+  if (point === undefined) throw new Error("no score");
+  const opening = { ...point, t: OPENED_AT };
+  return {
+    id: "anomaly_0123",
+    metric: "latency_p99",
+    expr: "http_requests:latency_p99",
+    series: "0123456789ab",
+    labels: { namespace: "shop", app: "checkout" },
+    namespace: "shop",
+    app: "checkout",
+    reason: "level_shift",
+    direction: "up",
+    severity: "warning",
+    openedAt: OPENED_AT,
+    lastSeenAt: OPENED_AT + 60_000,
+    closedAt: undefined,
+    closeCause: undefined,
+    score: 0.9,
+    value: 160,
+    baseline: 100,
+    delta: 60,
+    percentChange: 60,
+    zscores: [
+      { window: 30, z: -3, median: 100, scale: 20, n: 30 },
+      { window: 288, z: 20, median: 100, scale: 3, n: 288 },
+    ],
+    sparkline: "▁▁█",
+    modelSha256: "abc",
+    evidence: {
+      kind: "open",
+      opening,
+      openedAt: OPENED_AT,
+      lastSeenAt: OPENED_AT + 60_000,
+      values: [160, 161],
+      naming: { reason: "level_shift", direction: "up", final: true, minor: false },
+      published: true,
+      watch: { stream: "value", band: { low: 0, high: 130 } },
+      points: 2,
+      inside: 0,
+      peak: 0.9,
+    },
+    ...change,
+  };
+}

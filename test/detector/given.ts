@@ -1,0 +1,71 @@
+import type { EpisodeEvent, EpisodeRules, PointScore } from "../../detector/types.ts";
+import { advanceEpisode, QUIET } from "../../detector/episode.ts";
+import { FEATURE_COUNT } from "../../detector/features.ts";
+import type { ScaledForest } from "../../detector/forest.ts";
+import { mulberry32, type Random } from "../../detector/random.ts";
+import { episodeRules } from "../../detector/rules.ts";
+import { createSeriesState, scorePoint } from "../../detector/score.ts";
+import { syntheticPool, trainForest } from "../../detector/train.ts";
+
+export const MINUTE = 60_000;
+
+/** The rules with the default settings. */
+export const RULES: EpisodeRules = episodeRules({
+  scoreThreshold: 0.65,
+  zThreshold: 3,
+  volatilityMultiple: 3,
+  percentThreshold: 5,
+  warmupPoints: 300,
+  newNormalPoints: 4032,
+});
+
+let trained: ScaledForest | undefined;
+
+/** The default forest, trained once per test file. */
+export function defaultForest(): ScaledForest {
+  trained ??= trainForest(syntheticPool(FEATURE_COUNT, 1), { seed: 1, trees: 200 });
+  return trained;
+}
+
+/** Normally distributed numbers with mean 0 and deviation 1 (Box and Muller). */
+export function gaussian(random: Random): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+
+export type Shape = (index: number, noise: () => number) => number;
+
+/** 100 with a deviation of 3. */
+export const flat: Shape = (_index, noise) => 100 + 3 * noise();
+
+/** A day of minutes: 100 with a swing of 50 and a deviation of 3. */
+export const sine: Shape = (index, noise) =>
+  100 + 50 * Math.sin((2 * Math.PI * index) / 1440) + 3 * noise();
+
+export function valuesOf(shape: Shape, count: number, seed: number): number[] {
+  const random = mulberry32(seed * 7919);
+  return Array.from({ length: count }, (_, index) => shape(index, () => gaussian(random)));
+}
+
+export function scoresOf(
+  values: readonly number[],
+  forest: ScaledForest | undefined = defaultForest(),
+): (PointScore | undefined)[] {
+  const state = createSeriesState();
+  return values.map((value, index) => scorePoint(state, { t: index * MINUTE, value }, forest));
+}
+
+export interface SeenEvent {
+  readonly at: number;
+  readonly event: EpisodeEvent;
+}
+
+/** The events of a whole series under the default rules, each with the index of its point. */
+export function eventsOf(values: readonly number[], rules: EpisodeRules = RULES): SeenEvent[] {
+  let episode = QUIET;
+  return scoresOf(values).flatMap((score, at) => {
+    if (score === undefined) return [];
+    const [next, events] = advanceEpisode(episode, score, rules);
+    episode = next;
+    return events.map((event) => ({ at, event }));
+  });
+}
