@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { DetectorOverrides } from "../detector/main.ts";
 import type { Environment } from "../lib/config.ts";
+import { hasCode } from "../lib/error.ts";
 import { startEmbeddedPostgres } from "../lib/embedded-postgres.ts";
 import { runService, StopStack, type RunningService } from "../lib/lifecycle.ts";
 import { createLogger, type Log } from "../lib/log.ts";
@@ -17,7 +18,7 @@ export interface AllServices extends RunningService {
 
 /** `fettle all`: the four services in one process, on an embedded database unless AIOPS_DATABASE_URL names one. */
 export async function startAll(env: Environment): Promise<number> {
-  const webhookSecret = new Secret(env["AIOPS_WEBHOOK_SECRET"] ?? randomBytes(32).toString("hex"));
+  const webhookSecret = new Secret(env["AIOPS_WEBHOOK_SECRET"] || randomBytes(32).toString("hex"));
   const log = createLogger({ service: "fettle", secrets: [webhookSecret], file: env["LOG_FILE"] });
   return runService(log, async () => {
     const stack = new StopStack(log);
@@ -46,7 +47,7 @@ async function databaseFor(
   log: Log,
   stack: StopStack,
 ): Promise<Environment> {
-  if (env["AIOPS_DATABASE_URL"] !== undefined) return env;
+  if ((env["AIOPS_DATABASE_URL"] ?? "") !== "") return env;
   const embedded = await startEmbeddedPostgres(join(folder, "postgres"), log);
   stack.add("embedded database", async () => embedded.stop());
   log.warn("embedded database: for trials only; set AIOPS_DATABASE_URL in production", {
@@ -65,11 +66,9 @@ async function sealingFor(env: Environment, folder: string, log: Log): Promise<E
   const localKeyFile = join(folder, "local.key");
   await mkdir(folder, { recursive: true });
   const key = `${randomBytes(32).toString("base64")}\n`;
-  await writeFile(localKeyFile, key, { mode: 0o600, flag: "wx" }).catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST") throw error; // the key of an earlier start opens the exports of that time
-    },
-  );
+  await writeFile(localKeyFile, key, { mode: 0o600, flag: "wx" }).catch((error: unknown) => {
+    if (!hasCode(error, "EEXIST")) throw error; // the key of an earlier start opens the exports of that time
+  });
   const exportDir = env["AUDIT_EXPORT_DIR"] ?? join(folder, "exports");
   await mkdir(exportDir, { recursive: true });
   log.warn(

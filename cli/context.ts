@@ -1,3 +1,4 @@
+import type { Command } from "commander";
 import type { Environment } from "../lib/config.ts";
 
 /** What a command may touch of the world, so that tests can give it another one. */
@@ -10,3 +11,10 @@ export interface Context {
   /** Asks a person; undefined when nobody can answer (no terminal). */
   readonly ask: (question: string) => Promise<string | undefined>;
 }
+
+/** Adds commands to the program. `finish` sets the exit code of a command that ends well but not with 0. */
+export type AddCommands = (
+  program: Command,
+  context: Context,
+  finish: (code: number) => void,
+) => void;

@@ -59,9 +59,12 @@ function renderVariable({ name, about, presence, fallback }: Variable<unknown>):
   return `# ${about}${note}\n#${name}=${renderDefault(fallback)}`;
 }
 
+/** Defaults are texts, numbers, flags and lists of texts. */
 function renderDefault(fallback: unknown): string {
   if (fallback === undefined) return "";
-  return Array.isArray(fallback)
-    ? fallback.join(",")
-    : String(fallback as string | number | boolean);
+  return typeof fallback === "string"
+    ? fallback
+    : Array.isArray(fallback)
+      ? fallback.join(",")
+      : JSON.stringify(fallback);
 }

@@ -53,10 +53,3 @@ export async function runCommandLine(args: readonly string[], context: Context):
     return exitCodeOf(error);
   }
 }
-
-/** Adds commands to the program. `finish` sets the exit code of a command that ends well but not with 0. */
-export type AddCommands = (
-  program: Command,
-  context: Context,
-  finish: (code: number) => void,
-) => void;

@@ -7,7 +7,7 @@ import type { Anomaly } from "./types.ts";
 export interface DetectorMetrics extends SeriesMetrics, WorkMetrics {}
 
 /** What is known about each series. */
-export interface SeriesMetrics {
+interface SeriesMetrics {
   /** Publishes what is now known about a series. */
   show(metric: string, series: Series): void;
   /** Removes a series that is gone. */
@@ -17,7 +17,7 @@ export interface SeriesMetrics {
 }
 
 /** How the detector itself does. */
-export interface WorkMetrics {
+interface WorkMetrics {
   scored(metric: string, points: number): void;
   queryFailed(metric: string, kind: QueryFault): void;
   seriesRefused(metric: string, count: number): void;

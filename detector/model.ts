@@ -5,7 +5,7 @@ import { syntheticPool, trainForest } from "./train.ts";
 import type { StoredModel } from "./types.ts";
 
 /** Changed whenever the bytes or the meaning of a row changes; an older program then refuses a newer model. */
-export const MODEL_SCHEMA_VERSION = 1;
+const MODEL_SCHEMA_VERSION = 1;
 const MAGIC = "FTFO";
 const HEADER_BYTES = 24;
 const NODE_BYTES = 1 + 8 + 4;

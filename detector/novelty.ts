@@ -1,7 +1,7 @@
 import { SortedWindow } from "./sorted-window.ts";
 
 /** Points that a stream remembers (two weeks of 5-minute points, 2.8 days of 1-minute points). */
-export const NOVELTY_WINDOW_POINTS = 4032;
+const NOVELTY_WINDOW_POINTS = 4032;
 /** Earlier values of a stream that are needed before anything can be called new. */
 const NOVELTY_FROM_VALUES = 30;
 const GAPS_REMEMBERED = 300;

@@ -1,4 +1,5 @@
 import type { Express } from "express";
+import { leadingStream } from "./explain.ts";
 import type { Anomaly } from "./types.ts";
 
 const LISTED_MAX = 100;
@@ -18,6 +19,7 @@ export function addRoutes(
 function viewOf(anomaly: Anomaly): Readonly<Record<string, unknown>> {
   return {
     ...anomaly,
+    leadingStream: leadingStream(anomaly.evidence.opening),
     openedAt: time(anomaly.openedAt),
     lastSeenAt: time(anomaly.lastSeenAt),
     closedAt: time(anomaly.closedAt),

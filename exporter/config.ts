@@ -14,7 +14,7 @@ import {
   type Config,
   type Environment,
 } from "../lib/config.ts";
-import { isLoopbackHost } from "./loopback.ts";
+import { isLoopbackHost } from "../lib/loopback.ts";
 
 export const shape = {
   databaseUrl: required("AIOPS_DATABASE_URL", secret, "Postgres, or `mock` for built-in demo rows"),

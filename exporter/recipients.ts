@@ -1,3 +1,4 @@
+import { messageOf } from "../lib/error.ts";
 import { readKeys, type Key } from "openpgp";
 
 /** A public key that we encrypt to, checked to be usable now. */
@@ -70,7 +71,7 @@ async function checkRecipient(key: Key, now: Date): Promise<Recipient> {
       keyPacket.version > 4 || isNew ? "gpg 2.2 and 2.4 cannot use this kind of key" : undefined;
     return { key, fingerprint, warning };
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new RecipientError(`PGP key ${fingerprint} cannot be used: ${reason}`, { cause });
   }
 }

@@ -2,7 +2,7 @@ import { createWriteStream } from "node:fs";
 import { link, lstat, open, rename, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Writable } from "node:stream";
-import { hasCode } from "./error-code.ts";
+import { hasCode } from "../lib/error.ts";
 
 const OWNER_ONLY_FILE = 0o600;
 const WRITE_CHUNK_BYTES = 256 * 1024;

@@ -1,3 +1,4 @@
+import { messageOf } from "../lib/error.ts";
 import type { Artifact, Destination, ExportPlan, Receipt } from "./types.ts";
 
 /**
@@ -42,8 +43,6 @@ async function upload(
 
 function asOne(failures: readonly unknown[]): unknown {
   if (failures.length === 1) return failures[0];
-  const messages = failures.map((error) =>
-    error instanceof Error ? error.message : String(error),
-  );
+  const messages = failures.map((error) => messageOf(error));
   return new AggregateError(failures, messages.join("; "));
 }

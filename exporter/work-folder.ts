@@ -1,6 +1,6 @@
 import { lstat, mkdir, readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { hasCode } from "./error-code.ts";
+import { hasCode } from "../lib/error.ts";
 
 const OWNER_ONLY = 0o700;
 /** A sealed file that nobody came back for. An export that still wants it builds it again. */

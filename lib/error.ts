@@ -1,12 +1,16 @@
-import { types } from "node:util";
-
-/** The text of whatever was thrown. `isNativeError` also knows errors of another realm (workers, test runners). */
+/** The text of whatever was thrown. */
 export function messageOf(error: unknown): string {
-  return types.isNativeError(error) ? error.message : String(error);
+  // Error.isError also knows the errors of another realm, as Node's own modules' are inside Jest and worker contexts.
+  return Error.isError(error) ? error.message : String(error);
 }
 
-/** Node's and PostgreSQL's error code (`ECONNREFUSED`, `23505`), or "" when there is none. */
+/** Node's or PostgreSQL's code of an error (`ECONNREFUSED`, `23505`), or "" when it has none. */
 export function codeOf(error: unknown): string {
-  if (!types.isNativeError(error) || !("code" in error)) return "";
-  return typeof error.code === "string" ? error.code : "";
+  if (typeof error !== "object" || error === null || !("code" in error)) return "";
+  return typeof error.code === "string" || typeof error.code === "number" ? String(error.code) : "";
+}
+
+/** Whether an error carries one of these codes. */
+export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+  return codes.includes(codeOf(error));
 }

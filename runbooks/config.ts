@@ -14,6 +14,7 @@ import {
   required,
   ConfigError,
 } from "../lib/config.ts";
+import { isLoopbackHost } from "../lib/loopback.ts";
 
 /** A shorter key can be guessed; 32 bytes is HMAC-SHA256's own size. */
 const APPROVAL_SECRET_MIN_LENGTH = 32;
@@ -129,7 +130,7 @@ export function readRunbooksConfig(env: Environment): RunbooksConfig {
 }
 
 function senderProblems({ webhookToken, webhookSecret, host }: RunbooksConfig): readonly string[] {
-  if (webhookToken !== undefined || webhookSecret !== undefined || isLoopback(host)) return [];
+  if (webhookToken !== undefined || webhookSecret !== undefined || isLoopbackHost(host)) return [];
   return [
     `RUNBOOK_WEBHOOK_TOKEN: is required (or AIOPS_WEBHOOK_SECRET) when RUNBOOKS_HOST is ${host}: ` +
       "without a credential only a loopback address may be listened on",
@@ -140,8 +141,4 @@ function approvalProblems({ approvalSecret }: RunbooksConfig): readonly string[]
   if (approvalSecret === undefined || approvalSecret.reveal().length >= APPROVAL_SECRET_MIN_LENGTH)
     return [];
   return [`RUNBOOK_APPROVAL_SECRET: must have at least ${APPROVAL_SECRET_MIN_LENGTH} characters`];
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }

@@ -7,6 +7,7 @@ import { buildApp, listen, type Readiness } from "../lib/http.ts";
 import { openJobs, type Jobs } from "../lib/jobs.ts";
 import { StopStack, type RunningService } from "../lib/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
+import { isLoopbackHost } from "../lib/loopback.ts";
 import { createRegistry } from "../lib/metrics.ts";
 import { openDatabase, type Database } from "../lib/postgres.ts";
 import { version } from "../lib/version.ts";
@@ -15,7 +16,7 @@ import { kubernetesCluster } from "./adapters/kubernetes.ts";
 import { redisBreakerView } from "./adapters/redis.ts";
 import { admitDelivery, type AdmitDeps } from "./admit.ts";
 import { loadCatalog } from "./catalog/load.ts";
-import { isLoopback, type RunbooksConfig } from "./config.ts";
+import type { RunbooksConfig } from "./config.ts";
 import { createRunbooksMetrics, type RunbooksMetrics } from "./metrics.ts";
 import { parsePolicy } from "./policy.ts";
 import { addRoutes } from "./routes.ts";
@@ -158,7 +159,7 @@ function policyDeps(
 
 function credentialsOf({ webhookToken, webhookSecret, host }: RunbooksConfig, log: Log) {
   const allowAnonymous =
-    webhookToken === undefined && webhookSecret === undefined && isLoopback(host);
+    webhookToken === undefined && webhookSecret === undefined && isLoopbackHost(host);
   if (allowAnonymous)
     log.warn("no webhook credential is set: everybody on this machine can send alerts");
   return { token: webhookToken, hmacKey: webhookSecret ?? webhookToken, allowAnonymous };

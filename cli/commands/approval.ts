@@ -1,8 +1,7 @@
 import { silentLog } from "../../lib/log.ts";
 import type { RunDetail, RunSummary } from "../../runbooks/main.ts";
-import type { Context } from "../context.ts";
+import type { AddCommands, Context } from "../context.ts";
 import { CommandFailure, EXIT } from "../exit-code.ts";
-import type { AddCommands } from "../program.ts";
 import { table } from "../table.ts";
 
 interface AnswerOptions {

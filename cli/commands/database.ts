@@ -1,7 +1,7 @@
+import type { AddCommands } from "../context.ts";
 import { migrate } from "../../lib/migrate.ts";
 import { silentLog } from "../../lib/log.ts";
 import { readConfig, required, secret } from "../../lib/config.ts";
-import type { AddCommands } from "../program.ts";
 import { withProgress } from "../progress.ts";
 
 const shape = {

@@ -1,4 +1,4 @@
-import type { AddCommands } from "../program.ts";
+import type { AddCommands } from "../context.ts";
 
 /** `fettle demo` */
 export const addDemoCommand: AddCommands = (program, context) => {

@@ -1,9 +1,8 @@
 import { InvalidArgumentError } from "commander";
 import { silentLog } from "../../lib/log.ts";
 import type { DecryptResult, ExportResult, Progress } from "../../exporter/main.ts";
-import type { Context } from "../context.ts";
+import type { AddCommands, Context } from "../context.ts";
 import { CommandFailure, EXIT } from "../exit-code.ts";
-import type { AddCommands } from "../program.ts";
 import { withProgress } from "../progress.ts";
 
 interface DecryptOptions {

@@ -1,5 +1,5 @@
+import type { AddCommands } from "../context.ts";
 import { startAll } from "../all.ts";
-import type { AddCommands } from "../program.ts";
 
 /** `fettle detector | runbooks | exporter | hypervisor | all`: services, which run until they are told to stop. */
 export const addServiceCommands: AddCommands = (program, { env }, finish) => {

@@ -1,7 +1,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Database } from "../../lib/postgres.ts";
-import { hasCode } from "../error-code.ts";
+import { hasCode } from "../../lib/error.ts";
 import type { RowRange, SourceStatus } from "../types.ts";
 
 /** How long an export waits for transactions that were open when it began. Later their rows go into the next export. */

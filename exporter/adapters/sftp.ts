@@ -1,3 +1,4 @@
+import { messageOf } from "../../lib/error.ts";
 import { createReadStream } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { posix } from "node:path";
@@ -234,6 +235,6 @@ function describe(
       { cause },
     );
   }
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = messageOf(cause);
   return new DestinationError(NAME, `${host}:${port}: ${reason}`, { cause });
 }

@@ -28,7 +28,7 @@ export function defaultForest(): ScaledForest {
 }
 
 /** Normally distributed numbers with mean 0 and deviation 1 (Box and Muller). */
-export function gaussian(random: Random): number {
+function gaussian(random: Random): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 

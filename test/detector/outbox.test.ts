@@ -53,7 +53,10 @@ async function given(statuses: number[]): Promise<{
     poster: connectWebhook({ url, secret: new Secret("key") }),
     metrics: { delivery: (result) => void results.push(result) },
     log: silentLog,
-    clock: { now: systemClock.now, sleep: async (_ms, signal) => systemClock.sleep(1, signal) },
+    clock: {
+      now: () => systemClock.now(),
+      sleep: async (_ms, signal) => systemClock.sleep(1, signal),
+    },
     onDelivered: async (id, status) => void delivered.push(`${id} ${status}`),
   });
   outbox.start();

@@ -1,8 +1,6 @@
-import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { makeKeys } from "../../cli/demo/keys.ts";
 import { silentLog } from "../../lib/log.ts";
@@ -16,7 +14,7 @@ import { startGnupg } from "../servers/gnupg.ts";
 import { startSftpServer } from "../servers/openssh.ts";
 import { createTestDatabase } from "../servers/postgres.ts";
 import { startPrometheus } from "../servers/prometheus.ts";
-import { fromRun } from "../servers/unprivileged.ts";
+import { openEnvelopeByPython } from "../servers/python.ts";
 import { freePort } from "../../lib/free-port.ts";
 
 /** What is stopped at the end, in the reverse order. */
@@ -43,9 +41,9 @@ const HMAC_KEY = "e2e-detector-signature-key";
 /** Prometheus, Alertmanager, a cluster, a database and the two services, wired as in production. */
 async function startWorld() {
   const testDatabase = await createTestDatabase();
-  stops.push(testDatabase.drop);
+  stops.push(async () => testDatabase.drop());
   const database = openDatabase({ url: testDatabase.url, applicationName: "e2e" }, silentLog);
-  stops.push(database.close);
+  stops.push(async () => database.close());
   const target = stopping(await startMetricsTarget(0.3));
   const kubernetes = stopping(
     await startKubernetes({
@@ -289,7 +287,7 @@ async function expectSealedRecord(env: Record<string, string>, database: Databas
   const csv = await readFile(csvFile);
   await expectRowsOfDatabase(csv.toString(), rows, database);
 
-  const message = await openByPython(join(exports, name), keys.localKeyFile);
+  const message = await openEnvelopeByPython(join(exports, name), keys.localKeyFile, folder);
   const gnupg = stopping(await startGnupg());
   await gnupg.importKey(await readFile(keys.pgpPrivateKeyFile, "utf8"));
   expect(await gnupg.decryptFile(message)).toEqual(csv);
@@ -309,26 +307,4 @@ async function expectRowsOfDatabase(
 
   expect(exported).toBe(rows.length);
   expect(lines.map((line) => ({ id: cell(line, "id"), event: cell(line, "event") }))).toEqual(rows);
-}
-
-/** S3 §31's snippet; only the way to the data key differs: RFC 3394 by the local key instead of a cloud's KMS. */
-const PYTHON = `
-import json, sys
-from base64 import b64decode
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
-meta = json.load(open(sys.argv[1]))
-key = aes_key_unwrap(b64decode(open(sys.argv[2]).read()), b64decode(meta["wrapped_keys"]["local"]))
-nonce = b64decode(meta["nonce"])
-ct = b64decode(meta["ciphertext"])
-aesgcm = AESGCM(key)
-plaintext = aesgcm.decrypt(nonce, ct, None)
-open(sys.argv[3] + "/" + meta["original_filename"],"wb").write(plaintext)
-print(sys.argv[3] + "/" + meta["original_filename"])
-`;
-
-async function openByPython(envelope: string, keyFile: string): Promise<string> {
-  const python = fromRun("FETTLE_TEST_BIN_PYTHON");
-  const { stdout } = await promisify(execFile)(python, ["-c", PYTHON, envelope, keyFile, folder]);
-  return stdout.trim();
 }

@@ -1,21 +1,17 @@
-import { execFile } from "node:child_process";
 import { createCipheriv, randomBytes } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { localKeyWrapper } from "../../exporter/adapters/local-key.ts";
 import { decryptFile } from "../../exporter/main.ts";
 import { sealEnvelope } from "../../exporter/envelope.ts";
 import { wrapNewKey } from "../../exporter/wrap-key.ts";
-import { programPath } from "../servers/unprivileged.ts";
+import { openEnvelopeByPython } from "../servers/python.ts";
 import { localKeyFile, tempFolder } from "./given.ts";
-
-const run = promisify(execFile);
 
 let folder: Awaited<ReturnType<typeof tempFolder>>;
 let kek: string;
@@ -70,13 +66,10 @@ test("gives back what was sealed, for every size around the block and chunk bord
 test.each([0, 1, 16, 2 ** 18 + 1])("the decryption guide's Python opens %i bytes", async (size) => {
   const plaintext = randomBytes(size);
   const path = await seal(plaintext);
-  const guide = join(import.meta.dirname, "../fixtures/audit/decrypt-guide.py");
-  const out = join(folder.path, "python");
-  await mkdir(out);
 
-  await run(programPath("PYTHON"), [guide, path, kek], { cwd: out });
+  const opened = await openEnvelopeByPython(path, kek, join(folder.path, "python"));
 
-  expect((await readFile(join(out, "a.csv"))).equals(plaintext)).toBe(true);
+  expect((await readFile(opened)).equals(plaintext)).toBe(true);
 });
 
 test("has the members of the guide, and the data key nowhere", async () => {

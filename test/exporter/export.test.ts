@@ -1,7 +1,5 @@
-import { execFile } from "node:child_process";
-import { mkdir, readdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import { generateKey } from "openpgp";
 import type pg from "pg";
@@ -12,7 +10,7 @@ import { openDatabase } from "../../lib/postgres.ts";
 import { startGnupg } from "../servers/gnupg.ts";
 import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { programPath } from "../servers/unprivileged.ts";
+import { openEnvelopeByPython } from "../servers/python.ts";
 import {
   addRows,
   column,
@@ -24,8 +22,6 @@ import {
   sftpVariables,
   tempFolder,
 } from "./given.ts";
-
-const run = promisify(execFile);
 
 let database: TestDatabase;
 let client: pg.Client;
@@ -99,13 +95,14 @@ test("every nasty value comes back through COPY, OpenPGP, envelope, SFTP, gpg an
   const [file] = result.files;
   expect(file?.name).toMatch(/^audit-\d{8}\.csv\.gpg\.envelope\.json$/);
   const envelope = join(sftp.folder, file?.name ?? "");
-  const opened = join(folder.path, "python");
-  await mkdir(opened);
-  const guide = join(import.meta.dirname, "../fixtures/audit/decrypt-guide.py");
-  await run(programPath("PYTHON"), [guide, envelope, join(folder.path, "kek")], { cwd: opened });
+  const message = await openEnvelopeByPython(
+    envelope,
+    join(folder.path, "kek"),
+    join(folder.path, "python"),
+  );
   const gnupg = await startGnupg();
   await gnupg.importKey(key.privateKey);
-  const csv = await gnupg.decryptFile(join(opened, file?.name.replace(".envelope.json", "") ?? ""));
+  const csv = await gnupg.decryptFile(message);
   await gnupg.stop();
 
   const rows = parseCsv(csv.toString("utf8"));

@@ -139,6 +139,25 @@ export function given(database: Database, app: string, change: Partial<RunDeps> 
   };
 }
 
+/** One run that waits for its approval. */
+export async function waitingRun(setup: Given): Promise<string> {
+  await setup.deliver([{}]);
+  const [run] = await setup.runs();
+  const id = run?.id ?? "";
+  await setup.advance(id);
+  return id;
+}
+
+export async function stateOf(setup: Given): Promise<string | undefined> {
+  return (await setup.runs()).at(-1)?.state;
+}
+
+/** Breaker slots that the app's runs have taken. */
+export async function slotsOf(app: string, database: Database): Promise<number> {
+  const key = `default/shop/deployment/${app}`;
+  return (await database.query("SELECT 1 FROM breaker_slots WHERE app_key = $1", [key])).rowCount;
+}
+
 export function openTestDatabase(url: string): Database {
   return openDatabase({ url, applicationName: "test", max: 20 }, silentLog);
 }

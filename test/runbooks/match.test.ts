@@ -1,6 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { parseCatalog } from "../../runbooks/catalog/load.ts";
 import { keyOf, matchRunbook, targetOf } from "../../runbooks/match.ts";
+import type { Target } from "../../runbooks/types.ts";
 
 const catalog = parseCatalog(
   `runbooks:
@@ -23,7 +24,7 @@ test.each<[Record<string, string>, string | undefined]>([
 
 test("the target is the deployment, else the app, of the alert's namespace", () => {
   expect(
-    keyOf(targetOf({ labels: { namespace: "shop", app: "checkout", cluster: "eu-1" } })!),
+    keyOf(targetOf({ labels: { namespace: "shop", app: "checkout", cluster: "eu-1" } }) as Target),
   ).toBe("eu-1/shop/deployment/checkout");
   expect(targetOf({ labels: { namespace: "shop", app: "a", deployment: "b" } })?.name).toBe("b");
 });
@@ -36,7 +37,7 @@ test.each([
   [{ namespace: "shop", app: "$(reboot)" }],
   [{ namespace: "shop", app: "a".repeat(64) }],
 ])("%j names nothing that could exist in a cluster", (labels) => {
-  expect(targetOf({ labels: labels as Record<string, string> })).toBeUndefined();
+  expect(targetOf({ labels: labels })).toBeUndefined();
 });
 
 test.each([

@@ -13,7 +13,7 @@ export async function showOutcome(
   narrator.step("Dry run");
   const ended = await waitFor("the end of the run", END_SECONDS, async () => {
     const found = await showRun(services.env, id, log);
-    return found?.finishedAt == null ? undefined : found;
+    return found === undefined || found.finishedAt === null ? undefined : found;
   });
   if (ended.state !== "skipped_dry_run") {
     throw new CommandFailure(EXIT.error, `the run ended ${ended.state}: ${ended.outcome ?? ""}`);

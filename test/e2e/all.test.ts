@@ -1,0 +1,45 @@
+import { access, mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { freePort } from "../../lib/free-port.ts";
+import { startFettle } from "../fakes/fettle.ts";
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "all-"));
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+test("fettle all runs the four services with nothing installed or configured, and ends in order", async () => {
+  const [detector, runbooks, exporter] = [await freePort(), await freePort(), await freePort()];
+  const env = {
+    FETTLE_FOLDER: folder,
+    DETECTOR_PORT: String(detector),
+    RUNBOOKS_PORT: String(runbooks),
+    EXPORTER_PORT: String(exporter),
+  };
+  const all = await startFettle("all", "HYPERVISOR_PORT", env);
+
+  const urls = [
+    all.url,
+    ...[detector, runbooks, exporter].map((port) => `http://127.0.0.1:${port}`),
+  ];
+  const services = await Promise.all(
+    urls.map(
+      async (url) => ((await (await fetch(`${url}/health`)).json()) as { service: string }).service,
+    ),
+  );
+  expect(services).toEqual(["hypervisor", "detector", "runbooks", "exporter"]);
+  expect((await stat(join(folder, "local.key"))).mode & 0o777).toBe(0o600);
+  await expect(access(join(folder, "exports"))).resolves.toBeUndefined();
+
+  await all.stop();
+  expect(await all.exited).toBe(0);
+  expect(all.output()).toContain('"stopped"');
+  expect(all.output()).not.toContain('"level":"error"');
+}, 60_000);

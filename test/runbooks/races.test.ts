@@ -1,0 +1,139 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { armFailpoint } from "../../lib/failpoint.ts";
+import type { Database } from "../../lib/postgres.ts";
+import { takeSlot } from "../../runbooks/guard.ts";
+import { leaseRun, LeaseLost, moveRun } from "../../runbooks/ledger.ts";
+import type { Run } from "../../runbooks/types.ts";
+import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, openTestDatabase, slotsOf, stateOf, waitingRun } from "./given.ts";
+
+let testDatabase: TestDatabase;
+let database: Database;
+let apps = 0;
+const nextApp = () => `app-${++apps}`;
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  database = openTestDatabase(testDatabase.url);
+});
+
+afterAll(async () => {
+  armFailpoint(undefined);
+  await database.close();
+  await testDatabase.drop();
+});
+
+test("a step that dies after the cluster was called has one effect, and is written down by the next worker", async () => {
+  const setup = given(database, nextApp());
+  const id = await waitingRun(setup);
+  await setup.answer(id, "approved");
+  armFailpoint("after-cluster-call:throw");
+  await expect(setup.advance(id)).rejects.toThrow("failpoint");
+  armFailpoint(undefined);
+
+  await setup.advance(id);
+
+  expect(await stateOf(setup)).toBe("verifying");
+  expect(setup.cluster.effects).toHaveLength(1);
+  expect((await setup.events(id)).filter((event) => event === "executed")).toHaveLength(1);
+});
+
+test("a run that somebody works on is left alone, and looked at again later", async () => {
+  const setup = given(database, nextApp());
+  await setup.deliver([{}]);
+  const id = (await setup.runs())[0]?.id ?? "";
+  await leaseRun({ id, owner: "worker-2", seconds: 30 }, database);
+  setup.jobs.length = 0;
+
+  await setup.advance(id);
+
+  expect(await stateOf(setup)).toBe("matched");
+  expect(setup.jobs).toMatchObject([
+    { queue: "runbooks-run", data: { runId: id }, startAfter: expect.any(Date) },
+  ]);
+});
+
+test("a worker that lost its lease writes nothing any more", async () => {
+  const setup = given(database, nextApp());
+  await setup.deliver([{}]);
+  const id = (await setup.runs())[0]?.id ?? "";
+  const first = await leaseRun({ id, owner: "worker-1", seconds: 30 }, database);
+  await database.query("UPDATE runs SET lease_until = now() - interval '1 second' WHERE id = $1", [
+    id,
+  ]);
+  await leaseRun({ id, owner: "worker-2", seconds: 30 }, database);
+
+  await expect(
+    moveRun(first as Run, { state: "failed", audit: [{ event: "failed", actor: "x" }] }, database),
+  ).rejects.toThrow(LeaseLost);
+
+  expect(await stateOf(setup)).toBe("matched");
+  expect(await setup.events(id)).toEqual(["request"]);
+});
+
+test("without its audit row a change does not happen", async () => {
+  const setup = given(database, nextApp());
+  const id = await waitingRun(setup);
+  await setup.answer(id, "approved");
+  await database.query(
+    "ALTER TABLE runbooks_audit ADD CONSTRAINT no_intent CHECK (event <> 'intent') NOT VALID",
+  );
+
+  await expect(setup.advance(id)).rejects.toThrow("no_intent");
+  await database.query("ALTER TABLE runbooks_audit DROP CONSTRAINT no_intent");
+
+  expect(await stateOf(setup)).toBe("approved");
+  expect(setup.cluster.restarts).toEqual([]);
+});
+
+test("64 people answering 20 requests at the same moment give 20 decisions", async () => {
+  const setups = Array.from({ length: 20 }, () => given(database, nextApp()));
+  const ids = await Promise.all(setups.map(waitingRun));
+
+  const outcomes = await Promise.all(
+    ids.flatMap((id, at) =>
+      Array.from({ length: 64 }, async (_, click) =>
+        setups[at]?.answer(
+          id,
+          click % 2 === 0 ? "approved" : "rejected",
+          click % 3 === 0 ? "ana" : "ivan",
+        ),
+      ),
+    ),
+  );
+
+  expect(outcomes.filter((outcome) => outcome?.kind === "decided")).toHaveLength(20);
+});
+
+test("64 racing runs of one app take exactly the slots of the limit", async () => {
+  const app = nextApp();
+  const appKey = `default/shop/deployment/${app}`;
+  await database.query(
+    `INSERT INTO runs (id, target_key, runbook, state, namespace, app, trigger, deadline_at)
+     SELECT $1 || n, $1 || n, 'anomaly', 'approved', 'shop', $1, '{}', now() FROM generate_series(1, 64) n`,
+    [app],
+  );
+
+  const slots = await Promise.all(
+    Array.from({ length: 64 }, async (_, at) =>
+      database.inTransaction(async (tx) =>
+        takeSlot({ appKey, runId: `${app}${at + 1}`, limits: { hourly: 3, daily: 10 } }, tx),
+      ),
+    ),
+  );
+
+  expect(slots.filter(({ taken }) => taken)).toHaveLength(3);
+  expect(await slotsOf(app, database)).toBe(3);
+});
+
+test("a run's second try keeps its slot and takes no other", async () => {
+  const setup = given(database, nextApp());
+  const id = await waitingRun(setup);
+  const appKey = `retry-${id}`;
+  const take = async () =>
+    database.inTransaction(async (tx) =>
+      takeSlot({ appKey, runId: id, limits: { hourly: 1, daily: 1 } }, tx),
+    );
+
+  expect([await take(), await take()]).toEqual([{ taken: true }, { taken: true }]);
+});
