@@ -12,8 +12,16 @@ export default {
   forbidden: [
     rule("no-cycles", {}, { circular: true }),
     rule("lib-knows-no-service", { path: "^lib/" }, { path: `^(${SERVICES}|cli|test)/` }),
-    rule("services-never-meet", { path: `^(${SERVICES})/` }, { path: `^(${SERVICES}|cli)/`, pathNot: "^$1/" }),
-    rule("stages-never-meet", { path: `^(${SERVICES})/${STAGES}\\.ts$` }, { path: `^$1/${STAGES}\\.ts$` }),
+    rule(
+      "services-never-meet",
+      { path: `^(${SERVICES})/` },
+      { path: `^(${SERVICES}|cli)/`, pathNot: "^$1/" },
+    ),
+    rule(
+      "stages-never-meet",
+      { path: `^(${SERVICES})/${STAGES}\\.ts$` },
+      { path: `^$1/${STAGES}\\.ts$` },
+    ),
     rule(
       "only-service-sees-adapters",
       { path: `^(${SERVICES})/(?!service\\.ts$|adapters/)` },
@@ -43,6 +51,9 @@ export default {
     doNotFollow: { path: "node_modules" },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
-    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default"] },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default"],
+    },
   },
 };

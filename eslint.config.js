@@ -47,7 +47,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ["jest.config.ts"],
+    files: ["jest.config.ts", "test/setup/reporter.ts"],
     rules: { "no-restricted-syntax": "off" },
   },
   {

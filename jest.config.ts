@@ -9,6 +9,7 @@ const config: Config = {
   testTimeout: 30_000,
   setupFilesAfterEnv: ["<rootDir>/test/setup/each-file.ts"],
   maxWorkers: 2,
+  reporters: ["<rootDir>/test/setup/reporter.ts"],
 };
 
 export default config;

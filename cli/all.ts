@@ -2,13 +2,14 @@ import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { DetectorOverrides } from "../detector/main.ts";
-import type { Environment } from "../lib/config.ts";
+import { secretsIn, type Environment } from "../lib/config.ts";
 import { hasCode } from "../lib/error.ts";
 import { startEmbeddedPostgres } from "../lib/embedded-postgres.ts";
 import { runService, StopStack, type RunningService } from "../lib/lifecycle.ts";
 import { createLogger, type Log } from "../lib/log.ts";
 import { migrate } from "../lib/migrate.ts";
-import { Secret, secretsOf } from "../lib/secret.ts";
+import { Secret } from "../lib/secret.ts";
+import { envSections } from "./env-example.ts";
 
 /** The four services, where they listen, and the configuration that they were given. */
 export interface AllServices extends RunningService {
@@ -19,7 +20,12 @@ export interface AllServices extends RunningService {
 /** `fettle all`: the four services in one process, on an embedded database unless AIOPS_DATABASE_URL names one. */
 export async function startAll(env: Environment): Promise<number> {
   const webhookSecret = new Secret(env["AIOPS_WEBHOOK_SECRET"] || randomBytes(32).toString("hex"));
-  const log = createLogger({ service: "fettle", secrets: [webhookSecret], file: env["LOG_FILE"] });
+  const tables = await envSections();
+  const log = createLogger({
+    service: "fettle",
+    secrets: [webhookSecret, ...tables.flatMap(({ shape }) => secretsIn(shape, env))],
+    file: env["LOG_FILE"],
+  });
   return runService(log, async () => {
     const stack = new StopStack(log);
     try {
@@ -137,15 +143,4 @@ export async function startServices(
     await stack.stop();
     throw error;
   }
-}
-
-/** Every secret that any of the services is configured with, for one log that speaks for all. */
-export async function secretsOfAll(env: Environment): Promise<readonly Secret[]> {
-  const modules = await Promise.all([
-    import("../hypervisor/main.ts").then(({ readHypervisorConfig }) => readHypervisorConfig(env)),
-    import("../exporter/main.ts").then(({ readExporterConfig }) => readExporterConfig(env)),
-    import("../runbooks/main.ts").then(({ readRunbooksConfig }) => readRunbooksConfig(env)),
-    import("../detector/main.ts").then(({ readDetectorConfig }) => readDetectorConfig(env)),
-  ]);
-  return modules.flatMap((config) => secretsOf(config));
 }

@@ -1,6 +1,7 @@
 import type { Clock } from "../lib/clock.ts";
 import { inSpan } from "../lib/tracing.ts";
 import { evaluate, type EvaluateDeps } from "./evaluate.ts";
+import type { QueryError } from "./faults.ts";
 import type { DetectorMetrics } from "./metrics.ts";
 import { publish, type PublishDeps } from "./publish.ts";
 import { queryMetric, type QueryDeps } from "./query.ts";
@@ -63,7 +64,7 @@ async function bringUpTo(metric: WatchedMetric, target: number, deps: CycleDeps)
     range = nextChunk(metric, target, deps.step)
   ) {
     const answer = await queryMetric(metric.query, range, deps);
-    metric.fault = answer.kind === "failed" ? answer.error : undefined;
+    noteFault(metric, answer.kind === "failed" ? answer.error : undefined, deps);
     if (answer.kind === "failed") return;
 
     const silent = range.to <= metric.silentUntil;
@@ -74,6 +75,20 @@ async function bringUpTo(metric: WatchedMetric, target: number, deps: CycleDeps)
     if (silent) reportBackfill(metric, begin, deps);
   }
   for (const series of metric.series.values()) deps.metrics.show(metric.query.name, series);
+}
+
+/** One line when a metric stops being answered, or fails otherwise, and one when it is answered again. */
+function noteFault(
+  metric: WatchedMetric,
+  error: QueryError | undefined,
+  { log, signal }: Pick<CycleDeps, "log" | "signal">,
+): void {
+  const fields = { metric: metric.query.name, kind: error?.kind, error };
+  if (error?.message !== metric.fault?.message && !signal.aborted) {
+    if (error === undefined) log.info("query answered again", { metric: metric.query.name });
+    else log.warn("query failed", fields);
+  }
+  metric.fault = error;
 }
 
 /** The next steps that are due; a chunk is silent or live as a whole. */

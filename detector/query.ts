@@ -1,4 +1,3 @@
-import type { Log } from "../lib/log.ts";
 import { QueryError, type QueryFault } from "./faults.ts";
 import type { MetricQuery, MetricSource, SeriesSamples, StepRange } from "./types.ts";
 
@@ -9,7 +8,6 @@ export type Answer =
 export interface QueryDeps {
   readonly source: MetricSource;
   readonly metrics: { queryFailed(metric: string, kind: QueryFault): void };
-  readonly log: Log;
   readonly signal: AbortSignal;
 }
 
@@ -17,7 +15,7 @@ export interface QueryDeps {
 export async function queryMetric(
   metric: MetricQuery,
   range: StepRange,
-  { source, metrics, log, signal }: QueryDeps,
+  { source, metrics, signal }: QueryDeps,
 ): Promise<Answer> {
   try {
     return { kind: "answered", samples: await source.query(metric.expr, range, signal) };
@@ -26,10 +24,7 @@ export async function queryMetric(
       error instanceof QueryError
         ? error
         : new QueryError("unavailable", "query was broken off", { cause: error });
-    if (!signal.aborted) {
-      metrics.queryFailed(metric.name, fault.kind);
-      log.warn("query failed", { metric: metric.name, kind: fault.kind, error: fault });
-    }
+    if (!signal.aborted) metrics.queryFailed(metric.name, fault.kind);
     return { kind: "failed", error: fault };
   }
 }

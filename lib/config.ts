@@ -70,6 +70,14 @@ export function readConfig<const S extends Shape>(shape: S, env: Environment): C
   return Object.freeze(Object.fromEntries(values)) as Config<S>;
 }
 
+/** The secrets among a table's variables that are set, for the redactor of a log that starts before the service does. */
+export function secretsIn(shape: Shape, env: Environment): readonly Secret[] {
+  return Object.values(shape)
+    .filter(({ kind }) => kind === secret)
+    .flatMap(({ name }) => textOf(name, true, env, []) ?? [])
+    .map((value) => new Secret(value));
+}
+
 function readVariable(variable: Variable<unknown>, env: Environment, problems: string[]): unknown {
   const { name, kind, presence, fallback } = variable;
   const isSecret = kind === secret;

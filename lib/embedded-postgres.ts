@@ -41,6 +41,7 @@ export async function startEmbeddedPostgres(
       ...identity,
       env: { LD_LIBRARY_PATH: `${libraries}:${join(native, "lib")}`, LC_ALL: "C.UTF-8", TZ: "UTC" },
       cwd: home,
+      detached: true, // a Ctrl-C in the terminal is for us: the server is stopped after those who use it
       stdio: ["ignore", "pipe", "pipe"],
     });
 
@@ -92,7 +93,7 @@ function stopWithUs(server: ChildProcess, identity: Identity): ChildProcess {
     {
       ...identity,
       stdio: ["pipe", "ignore", "ignore"],
-      detached: true, // a Ctrl-C in the terminal must reach us, not the watchdog
+      detached: true,
     },
   );
   watchdog.unref();

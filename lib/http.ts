@@ -23,7 +23,7 @@ const MAX_CONNECTIONS = 1_000;
 const DRAIN_TIMEOUT_MS = 5_000;
 const RETRY_AFTER_SECONDS = "5";
 
-export interface Check {
+interface Check {
   readonly ok: boolean;
   readonly detail?: string | undefined;
 }

@@ -4,7 +4,7 @@ import { createRedactor } from "./redact.ts";
 import type { Secret } from "./secret.ts";
 import { currentTraceIds } from "./tracing.ts";
 
-export type Fields = Readonly<Record<string, unknown>>;
+type Fields = Readonly<Record<string, unknown>>;
 
 /** A log line is a constant message plus fields; the level says who must act: error = a human, now; warn = it healed itself. */
 export interface Log {

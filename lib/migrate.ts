@@ -6,7 +6,7 @@ import type { Log } from "./log.ts";
 const SQL_FOLDER = fileURLToPath(new URL("../sql", import.meta.url));
 
 /** Every queue of the job engine; a service may only send to one that is listed here. */
-export const QUEUES = ["runbooks-inbox", "runbooks-run"] as const;
+const QUEUES = ["runbooks-inbox", "runbooks-run"] as const;
 
 /** Rows of this table are the migrations that a database has. */
 const MIGRATIONS_TABLE = "fettle_migrations";

@@ -1,12 +1,13 @@
 import { createHmac } from "node:crypto";
 import type { Database, Queryable } from "../lib/postgres.ts";
+import { failpoint } from "../lib/failpoint.ts";
 import type { Secret } from "../lib/secret.ts";
 import { equalInConstantTime } from "../lib/signature.ts";
 import { newId } from "../lib/id.ts";
 import { appendAudit } from "./audit.ts";
 import type { Enqueue, Plan, Run } from "./types.ts";
 
-export type ApprovalState = "pending" | "approved" | "rejected" | "expired" | "cancelled";
+type ApprovalState = "pending" | "approved" | "rejected" | "expired" | "cancelled";
 
 export interface Approval {
   readonly id: string;
@@ -112,7 +113,7 @@ export async function answerApproval(
   approvers: readonly string[],
   deps: { readonly database: Database; readonly enqueue: Enqueue },
 ): Promise<AnswerOutcome> {
-  return deps.database.inTransaction(async (tx) => {
+  const outcome = await deps.database.inTransaction<AnswerOutcome>(async (tx) => {
     const approval = await findApproval(answer.approvalId, tx);
     if (approval === undefined) return { kind: "not_found" };
     const subject = await subjectOf(tx, approval.runId);
@@ -150,8 +151,11 @@ export async function answerApproval(
     ]);
     if (answer.verdict === "approved")
       await deps.enqueue(tx, "runbooks-run", { runId: approval.runId });
+    await failpoint("answered-before-commit");
     return { kind: "decided", runId: approval.runId };
   });
+  await failpoint("answered-after-commit");
+  return outcome;
 }
 
 /** Without the run still waiting there is nothing to decide: the transaction must not commit half of it. */

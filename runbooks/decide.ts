@@ -20,7 +20,7 @@ export interface DecisionInput {
   readonly now: string;
 }
 
-export type Verdict =
+type Verdict =
   | { readonly kind: "skip"; readonly state: SkippedState; readonly why: string }
   | {
       readonly kind: "act";

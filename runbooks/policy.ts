@@ -20,7 +20,7 @@ export interface Policy {
 }
 
 /** A policy text that cannot be read is no policy: the caller must refuse to act. */
-export class PolicyError extends Error {
+class PolicyError extends Error {
   override readonly name = "PolicyError";
 }
 

@@ -51,7 +51,7 @@ export type SkippedState =
   | "skipped_truncated"
   | "skipped_target";
 
-export type FinalState =
+type FinalState =
   | SkippedState
   | "succeeded"
   | "failed"

@@ -1,6 +1,6 @@
 import type { Cluster, Plan, Run, Target, Workload } from "../types.ts";
 
-export type Effect =
+type Effect =
   /** The cluster has it now, whether by this call or by one before a crash. */
   | { readonly kind: "done"; readonly already: boolean }
   /** The server checked it and would have done it. */

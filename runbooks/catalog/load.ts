@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Runbook } from "../types.ts";
 
 /** A runbook file that cannot be read: each problem with its line. Nothing of such a file is used. */
-export class CatalogError extends Error {
+class CatalogError extends Error {
   override readonly name = "CatalogError";
 }
 

@@ -10,7 +10,7 @@ import type { RunDeps } from "../../runbooks/steps/step.ts";
 import { storeDelivery, type Receipt } from "../../runbooks/store.ts";
 import { fakeCluster, type FakeCluster } from "../fakes/cluster.ts";
 
-export interface GivenAlert {
+interface GivenAlert {
   readonly status?: "firing" | "resolved";
   readonly fingerprint?: string;
   readonly startsAt?: string;
