@@ -3,7 +3,7 @@ SHELL := /bin/sh
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 JEST := node --experimental-vm-modules --disable-warning=ExperimentalWarning node_modules/jest/bin/jest.js
 
-.PHONY: demo test check format install
+.PHONY: demo test check format install env-example up down logs ps rebuild clean
 
 # npm writes this file at the end of an install: it is newer than the lock exactly when node_modules is complete.
 INSTALLED := node_modules/.package-lock.json
@@ -13,8 +13,9 @@ $(INSTALLED): package-lock.json
 
 install: $(INSTALLED)
 
+# Without a terminal nobody can be asked, so the demo approves its own dry run.
 demo: ## install what is missing and run the main job
-	@ops/timed "make demo" sh -c '$(MAKE) -s install && bin/fettle demo $(DEMO_FLAGS)'
+	@ops/timed "make demo" sh -c '$(MAKE) -s install && bin/fettle demo $(if $(shell test -t 0 && echo yes),,--yes) $(DEMO_FLAGS)'
 
 test: ## install what the tests need and run them (T=path narrows it)
 	@ops/timed "make test" sh -c '$(MAKE) -s install && ops/test/services run -- $(JEST) $(T)'
@@ -28,3 +29,20 @@ check: $(INSTALLED) ## types, lint, format, import rules, dead code
 
 format: $(INSTALLED) ## write the code in the agreed format
 	@prettier --write --log-level warn .
+
+env-example: $(INSTALLED) ## write .env.example from the tables of variables
+	@node ops/env-example.ts
+
+up: ## build and start everything in containers (needs Docker)
+	docker compose up --build --detach
+down: ## stop the containers
+	docker compose down
+logs: ## follow the logs of all containers
+	docker compose logs --follow
+ps: ## the state of the containers
+	docker compose ps
+rebuild: ## build without the cache
+	docker compose build --no-cache
+clean: ## remove containers, volumes and what the demo made
+	docker compose down --volumes
+	rm -rf demo-* .fettle

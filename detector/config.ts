@@ -1,3 +1,4 @@
+import { messageOf } from "../lib/error.ts";
 import { readFileSync } from "node:fs";
 import {
   ConfigError,
@@ -131,7 +132,7 @@ function chosenMetrics(config: Config<typeof shape>): readonly MetricQuery[] {
   try {
     return parseMetricFile(readFileSync(path, "utf8"));
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = messageOf(error);
     throw new ConfigError([`AIOPS_METRICS_FILE: ${path}: ${detail}`]);
   }
 }

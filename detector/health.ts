@@ -1,3 +1,4 @@
+import { messageOf } from "../lib/error.ts";
 import type { Readiness } from "../lib/http.ts";
 import type { WatchedMetric } from "./watched-metric.ts";
 
@@ -38,13 +39,13 @@ function healthNow({ watched: metrics, database, webhook, modelSha256 }: HealthP
     },
     webhook: {
       ok: webhook?.fault === undefined,
-      detail: webhook === undefined ? "not configured" : messageOf(webhook.fault),
+      detail: webhook === undefined ? "not configured" : faultOf(webhook.fault),
     },
     model: { ok: true, detail: modelSha256 ?? "none: mean of the features" },
   };
   return { ready: Object.values(checks).every(({ ok }) => ok), checks };
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : "";
+function faultOf(error: unknown): string {
+  return error === undefined ? "" : messageOf(error);
 }

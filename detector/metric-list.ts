@@ -1,3 +1,4 @@
+import { messageOf } from "../lib/error.ts";
 import { parse } from "yaml";
 import { z } from "zod";
 import type { Kind } from "../lib/config.ts";
@@ -63,8 +64,4 @@ function checked(entries: readonly (readonly [string, string])[]): readonly Metr
 function splitOutsideQuotes(text: string): readonly string[] {
   const entries = text.match(/(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|[^;])+/g) ?? [];
   return entries.map((entry) => entry.trim()).filter((entry) => entry !== "");
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

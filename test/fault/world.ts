@@ -1,6 +1,8 @@
 import { freePort } from "../../lib/free-port.ts";
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase, type Database } from "../../lib/postgres.ts";
+import { Secret } from "../../lib/secret.ts";
+import { findApproval, linkToken } from "../../runbooks/approve.ts";
 import { attemptDelivery, deliverUntilAccepted } from "../fakes/alertmanager-sender.ts";
 import { startFettle, type FettleProcess } from "../fakes/fettle.ts";
 import { writeKubeconfig } from "../fakes/kubeconfig.ts";
@@ -27,6 +29,9 @@ export interface World {
   readonly service: SupervisedService;
   /** Delivers as Alertmanager does, until it is accepted. */
   readonly deliver: (status: "firing" | "resolved") => Promise<void>;
+  /** Presses "Approve" on the page, again if no page comes back. Returns the last answer's status. */
+  readonly approveOnPage: () => Promise<number>;
+  readonly runState: () => Promise<string | undefined>;
   readonly stop: () => Promise<void>;
 }
 
@@ -58,6 +63,9 @@ export async function givenWorld(failpoint?: string): Promise<World> {
         attemptDelivery(`${service.url}/alertmanager`, frameOf(status), headers),
       );
     },
+    approveOnPage: async () => pressApprove(database, service.url),
+    runState: async () =>
+      (await database.query<{ state: string }>("SELECT state FROM runs")).rows[0]?.state,
     stop: async () => {
       await service.stop();
       await kubernetes.stop();
@@ -66,6 +74,20 @@ export async function givenWorld(failpoint?: string): Promise<World> {
       await testDatabase.drop();
     },
   };
+}
+
+async function pressApprove(database: Database, url: string): Promise<number> {
+  const { rows } = await database.query<{ id: string }>("SELECT id FROM runs");
+  const [approver = ""] = APPROVERS;
+  const approval = await findApproval(rows[0]?.id ?? "", database);
+  if (approval === undefined) throw new Error("nobody is asked for anything");
+  const token = linkToken(approval, approver, new Secret(CANARIES.approvalSecret));
+  const form = new URLSearchParams({ id: approval.id, token }).toString();
+  const headers = { "content-type": "application/x-www-form-urlencoded" };
+  const attempts = await deliverUntilAccepted(async () =>
+    attemptDelivery(`${url}/approve`, form, headers),
+  );
+  return attempts.at(-1)?.status ?? 0;
 }
 
 export function canariesIn(text: string): readonly string[] {
