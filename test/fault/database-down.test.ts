@@ -158,3 +158,23 @@ test("Postgres frozen: each request is answered with 503 within 5 s, and the poo
   await expectNothingLost("frozen", { alerts, attempts: sender.attempts });
   expect(ended).toBe(false);
 }, 60_000);
+
+test("what was accepted in the last instant before a crash of Postgres is there afterwards", async () => {
+  const accepted: string[] = [];
+  for (const app of ["crash-0", "crash-1", "crash-2"]) {
+    const sent = await deliverUntilAccepted(async () =>
+      attemptDelivery(`${service.url}/alertmanager`, frameAbout(app), {
+        authorization: `Bearer ${TOKEN}`,
+      }),
+    );
+    await postgres.stop("immediate");
+    accepted.push((JSON.parse(sent.at(-1)?.answer ?? "{}") as { id: string }).id);
+    await postgres.start();
+  }
+
+  const { rows } = await database.query<{ id: string }>(
+    "SELECT id FROM inbox WHERE id = ANY ($1)",
+    [accepted],
+  );
+  expect(rows.map(({ id }) => id)).toEqual(accepted);
+}, 30_000);
