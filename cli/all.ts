@@ -130,7 +130,8 @@ export async function startServices(
     const runbooks = await start("runbooks", async (own) =>
       startRunbooks(readRunbooksConfig(env), own),
     );
-    const complete = { AIOPS_WEBHOOK_URL: `${runbooks}/alertmanager`, ...env };
+    const webhookUrl = env["AIOPS_WEBHOOK_URL"] || `${runbooks}/alertmanager`; // empty counts as unset
+    const complete = { ...env, AIOPS_WEBHOOK_URL: webhookUrl };
     const detector = await start("detector", async (own) =>
       startDetector(readDetectorConfig(complete), own, overrides),
     );

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../lib/clock.ts";
 import { buildApp, listen, type Readiness } from "../lib/http.ts";
-import { StopStack, type RunningService } from "../lib/lifecycle.ts";
+import { buildService, type RunningService } from "../lib/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
 import { createRegistry } from "../lib/metrics.ts";
 import { openDatabase } from "../lib/postgres.ts";
@@ -53,8 +53,7 @@ export async function decryptFile(request: DecryptRequest): Promise<DecryptResul
 
 /** Exports by the clock, with /health, /ready and /metrics. Plain HTTP on loopback: there is nothing else to ask of it. */
 export async function startExporter(config: ExporterConfig, log: Log): Promise<RunningService> {
-  const stack = new StopStack(log);
-  try {
+  return buildService(log, async (stack) => {
     const source = openSource(config, log);
     stack.add("database", source.close);
     await sealingOf(config, log); // keys that cannot be used stop the start, not the first night's export
@@ -81,11 +80,8 @@ export async function startExporter(config: ExporterConfig, log: Log): Promise<R
     const app = buildApp({ service: "exporter", log, registry, readiness }, () => undefined);
     const server = await listen(app, config);
     stack.add("http server", async () => server.stop());
-    return { url: server.url, stop: async () => stack.stop() };
-  } catch (error) {
-    await stack.stop();
-    throw error;
-  }
+    return server.url;
+  });
 }
 
 async function readinessOf(audit: AuditSource): Promise<Readiness> {

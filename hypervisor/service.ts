@@ -1,8 +1,9 @@
-import { listen, type Readiness } from "../lib/http.ts";
-import { StopStack, type RunningService } from "../lib/lifecycle.ts";
+import { listen } from "../lib/http.ts";
+import { buildService, type RunningService } from "../lib/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
 import { createRegistry } from "../lib/metrics.ts";
-import { openDatabase, type Database } from "../lib/postgres.ts";
+import { openDatabase } from "../lib/postgres.ts";
+import { databaseReadiness } from "../lib/readiness.ts";
 import { postgresAuditLog } from "./adapters/postgres-audit-log.ts";
 import { buildHypervisorApp } from "./app.ts";
 import { tokenAuthenticator } from "./authenticate.ts";
@@ -14,39 +15,26 @@ import { createHypervisorMetrics } from "./metrics.ts";
  * is loopback.
  */
 export async function startHypervisor(config: HypervisorConfig, log: Log): Promise<RunningService> {
-  const stack = new StopStack(log);
-  const database = openDatabase(
-    { url: config.databaseUrl.reveal(), applicationName: "fettle-hypervisor" },
-    log,
-  );
-  stack.add("database", async () => database.close());
-  if (config.apiToken === undefined) {
-    log.warn("HYPERVISOR_API_TOKEN is not set: every protected route answers 401");
-  }
-  const registry = createRegistry("hypervisor");
-  createHypervisorMetrics(registry, config.dataPath);
-  const app = buildHypervisorApp({
-    log,
-    registry,
-    readiness: async () => readinessOf(database),
-    authenticator: tokenAuthenticator(config.apiToken),
-    auditLog: postgresAuditLog(database),
-  });
-  try {
+  return buildService(log, async (stack) => {
+    const database = openDatabase(
+      { url: config.databaseUrl.reveal(), applicationName: "fettle-hypervisor" },
+      log,
+    );
+    stack.add("database", async () => database.close());
+    if (config.apiToken === undefined) {
+      log.warn("HYPERVISOR_API_TOKEN is not set: every protected route answers 401");
+    }
+    const registry = createRegistry("hypervisor");
+    createHypervisorMetrics(registry, config.dataPath);
+    const app = buildHypervisorApp({
+      log,
+      registry,
+      readiness: async () => databaseReadiness(database),
+      authenticator: tokenAuthenticator(config.apiToken),
+      auditLog: postgresAuditLog(database),
+    });
     const server = await listen(app, config);
     stack.add("http server", async () => server.stop());
-    return { url: server.url, stop: async () => stack.stop() };
-  } catch (error) {
-    await stack.stop();
-    throw error;
-  }
-}
-
-async function readinessOf(database: Database): Promise<Readiness> {
-  try {
-    await database.ping();
-    return { ready: true, checks: { database: { ok: true } } };
-  } catch {
-    return { ready: false, checks: { database: { ok: false, detail: "does not answer" } } };
-  }
+    return server.url;
+  });
 }

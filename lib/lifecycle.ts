@@ -49,6 +49,25 @@ export interface RunningService {
 }
 
 /**
+ * Builds a service step by step. Each step adds what stops it to the stack; when one fails, those before it are stopped
+ * again and its error comes through.
+ *
+ * @param build returns the address that the service listens on
+ */
+export async function buildService(
+  log: Log,
+  build: (stack: StopStack) => Promise<string>,
+): Promise<RunningService> {
+  const stack = new StopStack(log);
+  try {
+    return { url: await build(stack), stop: async () => stack.stop() };
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+}
+
+/**
  * Runs services until SIGTERM or SIGINT; a second signal ends the process at once.
  *
  * @returns the process's exit code: 0 after a clean stop, 1 when the start failed

@@ -54,6 +54,8 @@ export function openDatabase(
     query_timeout: statementTimeoutMs + 1_000,
     idle_in_transaction_session_timeout: 30_000,
     keepAlive: true,
+    // A server may be set up to confirm a commit before it is on disk; what we say is stored must survive its crash.
+    options: "-c synchronous_commit=on",
   });
   // Without a listener, an idle connection that the server closes would end the process.
   pool.on("error", (error) => {

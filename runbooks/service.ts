@@ -2,14 +2,14 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { fileURLToPath } from "node:url";
 import { systemClock } from "../lib/clock.ts";
-import { messageOf } from "../lib/error.ts";
-import { buildApp, listen, type Readiness } from "../lib/http.ts";
+import { buildApp, listen } from "../lib/http.ts";
 import { openJobs, type Jobs } from "../lib/jobs.ts";
-import { StopStack, type RunningService } from "../lib/lifecycle.ts";
+import { buildService, type RunningService, type StopStack } from "../lib/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
 import { isLoopbackHost } from "../lib/loopback.ts";
 import { createRegistry } from "../lib/metrics.ts";
 import { openDatabase, type Database } from "../lib/postgres.ts";
+import { databaseReadiness } from "../lib/readiness.ts";
 import { version } from "../lib/version.ts";
 import { actionNames, actions } from "./actions/index.ts";
 import { kubernetesCluster } from "./adapters/kubernetes.ts";
@@ -34,16 +34,10 @@ const ACTION_SECONDS = 900;
 
 /** Builds the service's graph and starts it. What was started is stopped in the reverse order. */
 export async function startRunbooks(config: RunbooksConfig, log: Log): Promise<RunningService> {
-  const stack = new StopStack(log);
-  try {
-    return await start(config, log, stack);
-  } catch (error) {
-    await stack.stop();
-    throw error;
-  }
+  return buildService(log, async (stack) => start(config, log, stack));
 }
 
-async function start(config: RunbooksConfig, log: Log, stack: StopStack): Promise<RunningService> {
+async function start(config: RunbooksConfig, log: Log, stack: StopStack): Promise<string> {
   const catalog = await loadCatalog(config.runbooksFile ?? PACKAGED_CATALOG);
   const registry = createRegistry("runbooks");
   const metrics = createRunbooksMetrics(registry);
@@ -76,7 +70,7 @@ async function start(config: RunbooksConfig, log: Log, stack: StopStack): Promis
   };
   const waiting = await startWorkers({ database, jobs, log, metrics }, admitDeps, runDeps, stack);
 
-  const readiness = async () => checkDatabase(database);
+  const readiness = async () => databaseReadiness(database);
   const app = buildApp({ service: "runbooks", log, registry, readiness }, (router) => {
     addRoutes(router, {
       credentials: credentialsOf(config, log),
@@ -91,7 +85,7 @@ async function start(config: RunbooksConfig, log: Log, stack: StopStack): Promis
   });
   const server = await listen(app, config);
   stack.add("http", async () => server.stop());
-  return { url: server.url, stop: async () => stack.stop() };
+  return server.url;
 }
 
 interface WorkerDeps {
@@ -168,14 +162,4 @@ function credentialsOf({ webhookToken, webhookSecret, host }: RunbooksConfig, lo
 export function enqueueWith(jobs: Pick<Jobs, "send">): Enqueue {
   return async (tx, queue, data, startAfter) =>
     jobs.send(tx, queue, data, startAfter === undefined ? {} : { startAfter });
-}
-
-async function checkDatabase(database: Database): Promise<Readiness> {
-  try {
-    await database.ping();
-    return { ready: true, checks: { database: { ok: true } } };
-  } catch (error) {
-    const detail = messageOf(error);
-    return { ready: false, checks: { database: { ok: false, detail } } };
-  }
 }

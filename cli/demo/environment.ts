@@ -38,6 +38,7 @@ export function demoEnvironment(env: Environment, settings: DemoSettings): Envir
     RUNBOOK_APPROVAL_SECRET: randomBytes(32).toString("hex"),
     KUBECONFIG: settings.kubeconfig,
     AUDIT_EXPORT_DIR: join(settings.folder, "exports"),
+    AUDIT_WORK_DIR: join(settings.folder, "work"),
     AUDIT_ENC_MODE: "pgp+kms",
     AUDIT_PGP_PUBLIC_KEY_FILE: settings.pgpPublicKeyFile,
     AUDIT_LOCAL_KEY_FILE: settings.localKeyFile,

@@ -8,6 +8,9 @@ import { finish, move, type Progress, type RunDeps } from "./step.ts";
 
 /** matched → approval_pending, approved or skipped_* */
 export async function decideAndAsk(run: Run, deps: RunDeps): Promise<Progress> {
+  if (run.now > run.deadlineAt) {
+    return finish(run, deps, "failed", "no plan could be made before the run's deadline");
+  }
   const breaker = await readBreaker(run.targetKey, deps.database, deps.breakerView);
   const { switches } = deps;
   const input = {

@@ -5,6 +5,14 @@ import { finish, move, planOf, type Progress, type RunDeps } from "./step.ts";
 /** intent → verifying, or an end. The call may be repeated after a crash: the plan's fixed values make it one effect. */
 export async function execute(run: Run, deps: RunDeps): Promise<Progress> {
   const plan = planOf(run);
+  if (run.now > run.deadlineAt) {
+    return finish(
+      run,
+      deps,
+      "unknown",
+      "the deadline passed; an earlier call may have arrived: a person must look",
+    );
+  }
   await failpoint("before-cluster-call");
   try {
     const effect = await deps.actions[plan.action].apply(plan, run.id, deps.cluster);
@@ -25,9 +33,8 @@ export async function execute(run: Run, deps: RunDeps): Promise<Progress> {
     });
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
-    const late = new Date() > run.deadlineAt;
-    if (error.retryable && !late) throw error;
-    // Retryable means that the call may have arrived: nobody can say, so a person must look.
-    return finish(run, deps, error.retryable ? "unknown" : "failed", error.message);
+    // The call may have arrived all the same: the next try finds out, as long as the deadline lets it.
+    if (error.retryable) throw error;
+    return finish(run, deps, "failed", error.message);
   }
 }

@@ -1,26 +1,31 @@
 import { countOpenEpisodes } from "../episode.ts";
-import type { Run } from "../types.ts";
+import { ClusterError, type Run } from "../types.ts";
 import { verifyEffect } from "../verify.ts";
 import { finish, planOf, type Progress, type RunDeps } from "./step.ts";
 
 const VERIFY_INTERVAL_MS = 1_000;
 
-/** verifying → succeeded or failed; never success by default */
+/** verifying → succeeded, failed or unknown; never success by default */
 export async function verify(run: Run, deps: RunDeps): Promise<Progress> {
-  const plan = planOf(run);
-  const workload = await deps.cluster.workload(plan.target);
+  const settled = await hasSettled(run, deps);
   const firing = await countOpenEpisodes(run.id, deps.database);
-  const settled = workload !== undefined && deps.actions[plan.action].settled(plan, workload);
   const secondsSince = (run.now.getTime() - run.stateSince.getTime()) / 1000;
   const verdict = verifyEffect({ settled, firing, secondsSince, limitSeconds: deps.verifySeconds });
-  if (verdict.kind === "wait")
+  if (verdict.kind === "wait") {
     return { kind: "waiting", until: new Date(Date.now() + VERIFY_INTERVAL_MS) };
-  return finish(
-    run,
-    deps,
-    verdict.state,
-    verdict.why,
-    {},
-    verdict.state === "succeeded" ? "verified" : verdict.state,
-  );
+  }
+  const event = verdict.state === "succeeded" ? "verified" : verdict.state;
+  return finish(run, deps, verdict.state, verdict.why, {}, event);
+}
+
+/** Undefined when the cluster does not answer: the next look may be luckier, until the time is up. */
+async function hasSettled(run: Run, { cluster, actions }: RunDeps): Promise<boolean | undefined> {
+  const plan = planOf(run);
+  try {
+    const workload = await cluster.workload(plan.target);
+    return workload !== undefined && actions[plan.action].settled(plan, workload);
+  } catch (error) {
+    if (error instanceof ClusterError) return undefined;
+    throw error;
+  }
 }

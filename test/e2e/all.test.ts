@@ -1,4 +1,4 @@
-import { access, mkdtemp, rm, stat } from "node:fs/promises";
+import { access, chmod, mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -9,6 +9,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "all-"));
+  await chmod(folder, 0o755); // as a checkout is: the database's user must get in
 });
 
 afterAll(async () => {

@@ -254,6 +254,7 @@ async function expectSealedRecord(env: Record<string, string>, database: Databas
   const result = await fettle(["export", "--json"], {
     ...env,
     AUDIT_EXPORT_DIR: exports,
+    AUDIT_WORK_DIR: join(folder, "work"),
     AUDIT_ENC_MODE: "pgp+kms",
     AUDIT_PGP_PUBLIC_KEY_FILE: keys.pgpPublicKeyFile,
     AUDIT_LOCAL_KEY_FILE: keys.localKeyFile,

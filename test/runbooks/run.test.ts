@@ -216,6 +216,57 @@ test("never calls it a success when the alert goes on firing", async () => {
   ]);
 });
 
+const NO_ANSWER = new ClusterError("no answer", { retryable: true });
+
+async function letDeadlinePass(id: string): Promise<void> {
+  await database.query("UPDATE runs SET deadline_at = now() - interval '1 second' WHERE id = $1", [
+    id,
+  ]);
+}
+
+test("ends when no plan could be made before the deadline", async () => {
+  const setup = given(database, nextApp());
+  await setup.deliver([{}]);
+  const id = (await setup.runs())[0]?.id ?? "";
+  setup.cluster.failWith(NO_ANSWER);
+  await expect(setup.advance(id)).rejects.toThrow("no answer");
+  await letDeadlinePass(id);
+
+  await setup.advance(id);
+
+  expect(await stateOf(setup)).toBe("failed");
+});
+
+test("does nothing after its deadline, and says that a person must look", async () => {
+  const setup = given(database, nextApp());
+  const id = await waitingRun(setup);
+  await setup.answer(id, "approved");
+  setup.cluster.failWith(NO_ANSWER);
+  await expect(setup.advance(id)).rejects.toThrow("no answer");
+  await letDeadlinePass(id);
+  setup.cluster.failWith(undefined);
+
+  await setup.advance(id);
+
+  expect(await stateOf(setup)).toBe("unknown");
+  expect(setup.cluster.effects).toEqual([]);
+});
+
+test("is unknown, not failed, when the cluster cannot be asked whether it helped", async () => {
+  const setup = given(database, nextApp());
+  const id = await waitingRun(setup);
+  await setup.answer(id, "approved");
+  await setup.advance(id);
+  expect(await stateOf(setup)).toBe("verifying");
+  setup.cluster.failWith(NO_ANSWER);
+
+  await setup.advance(id);
+  expect(await stateOf(setup)).toBe("verifying");
+  await setup.advance(id, { verifySeconds: 0 });
+
+  expect(await stateOf(setup)).toBe("unknown");
+});
+
 test("records the whole input of its decision", async () => {
   const setup = given(database, nextApp());
   const id = await waitingRun(setup);
