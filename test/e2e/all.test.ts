@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { freePort } from "../../lib/free-port.ts";
-import { startFettle } from "../fakes/fettle.ts";
+import { startFettle, waitUntil, type FettleProcess } from "../fakes/fettle.ts";
 
 let folder: string;
+let all: FettleProcess | undefined;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "all-"));
@@ -13,6 +14,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  await all?.stop();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -24,17 +26,13 @@ test("fettle all runs the four services with nothing installed or configured, an
     RUNBOOKS_PORT: String(runbooks),
     EXPORTER_PORT: String(exporter),
   };
-  const all = await startFettle("all", "HYPERVISOR_PORT", env);
+  all = await startFettle("all", "HYPERVISOR_PORT", env);
 
   const urls = [
     all.url,
     ...[detector, runbooks, exporter].map((port) => `http://127.0.0.1:${port}`),
   ];
-  const services = await Promise.all(
-    urls.map(
-      async (url) => ((await (await fetch(`${url}/health`)).json()) as { service: string }).service,
-    ),
-  );
+  const services = await Promise.all(urls.map(serviceAt));
   expect(services).toEqual(["hypervisor", "detector", "runbooks", "exporter"]);
   expect((await stat(join(folder, "local.key"))).mode & 0o777).toBe(0o600);
   await expect(access(join(folder, "exports"))).resolves.toBeUndefined();
@@ -44,3 +42,15 @@ test("fettle all runs the four services with nothing installed or configured, an
   expect(all.output()).toContain('"stopped"');
   expect(all.output()).not.toContain('"level":"error"');
 }, 60_000);
+
+/** What answers at an address, once something does: the services start one after the other. */
+async function serviceAt(url: string): Promise<string> {
+  let name = "";
+  await waitUntil(`a service at ${url}`, 20_000, async () => {
+    const response = await fetch(`${url}/health`).catch(() => undefined);
+    if (response === undefined) return false;
+    name = ((await response.json()) as { service: string }).service;
+    return true;
+  });
+  return name;
+}
