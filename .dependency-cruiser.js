@@ -22,15 +22,27 @@ export default {
       { path: `^(${SERVICES})/${STAGES}\\.ts$` },
       { path: `^$1/${STAGES}\\.ts$` },
     ),
+    // steps/step.ts is what steps have in common.
+    rule(
+      "steps-never-meet",
+      { path: `^(${SERVICES})/steps/` },
+      { path: "^$1/steps/", pathNot: "/step\\.ts$" },
+    ),
+    // workbench.ts is the object graph of a service's one-shot commands, as service.ts is that of the running service.
     rule(
       "only-service-sees-adapters",
-      { path: `^(${SERVICES})/(?!service\\.ts$|adapters/)` },
+      { path: `^(${SERVICES})/(?!(service|workbench)\\.ts$|adapters/)` },
       { path: "/adapters/" },
     ),
     rule(
       "only-main-imports-service",
       { path: `^(${SERVICES})/(?!main\\.ts$)` },
-      { path: `^(${SERVICES})/(service|main)\\.ts$` },
+      { path: `^(${SERVICES})/(service|workbench|main)\\.ts$` },
+    ),
+    rule(
+      "cli-sees-only-main",
+      { path: "^cli/" },
+      { path: `^(${SERVICES})/`, pathNot: "/main\\.ts$" },
     ),
     rule(
       "vendors-live-in-adapters",

@@ -18,5 +18,10 @@ export class CommandFailure extends Error {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommandFailure) return error.code;
   if (error instanceof ConfigError) return EXIT.usage;
-  return isUnavailable(error) ? EXIT.unavailable : EXIT.error;
+  return isUnavailable(error) || saysUnavailable(error) ? EXIT.unavailable : EXIT.error;
+}
+
+/** A service's own faults name their kind; the command line knows no service's classes. */
+function saysUnavailable(error: unknown): boolean {
+  return Error.isError(error) && "kind" in error && error.kind === "unavailable";
 }

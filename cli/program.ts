@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { messageOf } from "../lib/error.ts";
+import { hasCode, messageOf } from "../lib/error.ts";
 import { version } from "../lib/version.ts";
 import { addApprovalCommands } from "./commands/approval.ts";
 import { addDatabaseCommands } from "./commands/database.ts";
@@ -49,7 +49,14 @@ export async function runCommandLine(args: readonly string[], context: Context):
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    context.err(`fettle: ${messageOf(error)}`);
+    context.err(`fettle: ${messageOf(error)}${hintOf(error)}`);
     return exitCodeOf(error);
   }
+}
+
+const UNDEFINED_TABLE = "42P01";
+
+/** What helps, where the error itself does not say it. */
+function hintOf(error: unknown): string {
+  return hasCode(error, UNDEFINED_TABLE) ? " (new database? run: fettle migrate)" : "";
 }

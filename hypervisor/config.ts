@@ -2,6 +2,7 @@ import {
   ConfigError,
   optional,
   port,
+  postgresUrl,
   readConfig,
   required,
   secret,
@@ -12,7 +13,11 @@ import {
 } from "../lib/config.ts";
 
 export const shape = {
-  databaseUrl: required("AIOPS_DATABASE_URL", secret, "PostgreSQL address of Fettle's database"),
+  databaseUrl: required(
+    "AIOPS_DATABASE_URL",
+    postgresUrl,
+    "PostgreSQL address of Fettle's database",
+  ),
   host: withDefault(
     "HYPERVISOR_HOST",
     text,

@@ -73,14 +73,18 @@ export function readConfig<const S extends Shape>(shape: S, env: Environment): C
 /** The secrets among a table's variables that are set, for the redactor of a log that starts before the service does. */
 export function secretsIn(shape: Shape, env: Environment): readonly Secret[] {
   return Object.values(shape)
-    .filter(({ kind }) => kind === secret)
+    .filter(({ kind }) => isSecretKind(kind))
     .flatMap(({ name }) => textOf(name, true, env, []) ?? [])
     .map((value) => new Secret(value));
 }
 
+function isSecretKind(kind: unknown): boolean {
+  return kind === secret || kind === postgresUrl;
+}
+
 function readVariable(variable: Variable<unknown>, env: Environment, problems: string[]): unknown {
   const { name, kind, presence, fallback } = variable;
-  const isSecret = kind === secret;
+  const isSecret = isSecretKind(kind);
   const text = textOf(name, isSecret, env, problems);
   if (text === undefined) {
     if (presence === "required") problems.push(`${name}: is required (${variable.about})`);
@@ -126,6 +130,14 @@ export const url: Kind<string> = z
   .transform((value) => value.replace(/\/+$/, ""));
 
 export const secret: Kind<Secret> = z.string().transform((value) => new Secret(value));
+
+/** A PostgreSQL address (or socket folder). Secret, as it may hold a password. */
+export const postgresUrl: Kind<Secret> = z
+  .string()
+  .refine((value) => /^(postgres(ql)?:\/\/|socket:|\/)/.test(value), {
+    error: "must be a postgres:// address",
+  })
+  .transform((value) => new Secret(value));
 
 /** `true|on|yes|1` or `false|off|no|0`. */
 export const flag: Kind<boolean> = z

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { createServer, type Server } from "node:http";
+import { createServer, STATUS_CODES, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import express, {
   type ErrorRequestHandler,
   type Express,
@@ -10,6 +11,7 @@ import express, {
 import helmet from "helmet";
 import type { Registry } from "prom-client";
 import { correlationId, withCorrelation } from "./correlation.ts";
+import { codeOf, hasCode } from "./error.ts";
 import type { Log } from "./log.ts";
 import { createHttpMetrics, type HttpMetrics } from "./metrics.ts";
 import { isUnavailable } from "./postgres.ts";
@@ -185,15 +187,23 @@ export interface ListeningServer {
   stop(): Promise<void>;
 }
 
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  /** From the first to the last byte of a request. */
+  readonly requestTimeoutMs?: number;
+}
+
 /** @throws when the address is taken or not ours */
 export async function listen(
   app: Express,
-  { host, port }: { readonly host: string; readonly port: number },
+  { host, port, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ListenOptions,
 ): Promise<ListeningServer> {
   const server = createServer({ connectionsCheckingInterval: CONNECTIONS_CHECK_INTERVAL_MS }, app);
-  server.headersTimeout = HEADERS_TIMEOUT_MS;
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  server.headersTimeout = Math.min(HEADERS_TIMEOUT_MS, requestTimeoutMs);
+  server.requestTimeout = requestTimeoutMs;
   server.maxConnections = MAX_CONNECTIONS;
+  server.on("clientError", answerUnreadable);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, host, resolve);
@@ -206,6 +216,25 @@ export async function listen(
     stop: async () => drain(server),
   };
 }
+
+/** As Node answers by itself, but for one: it says 408 to a late sender, which Alertmanager takes as its last word. */
+function answerUnreadable(error: Error, socket: Duplex): void {
+  if (!socket.writable || hasCode(error, "ECONNRESET")) {
+    socket.destroy();
+    return;
+  }
+  const status = UNREADABLE.get(codeOf(error)) ?? 400;
+  const retry = status === 503 ? `Retry-After: ${RETRY_AFTER_SECONDS}\r\n` : "";
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${retry}Connection: close\r\n\r\n`,
+  );
+}
+
+const UNREADABLE: ReadonlyMap<string, number> = new Map([
+  ["ERR_HTTP_REQUEST_TIMEOUT", 503],
+  ["HPE_HEADER_OVERFLOW", 431],
+  ["HPE_CHUNK_EXTENSIONS_OVERFLOW", 413],
+]);
 
 async function drain(server: Server): Promise<void> {
   const closed = new Promise<void>((resolve) => {

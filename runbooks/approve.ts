@@ -53,13 +53,14 @@ export async function closeApproval(
   return rowCount > 0;
 }
 
-/** The newest request of a run, or the one with this id. */
+/** The newest request of a run, or the one with this id. Past its time it is expired, also before anybody has written so. */
 export async function findApproval(
   runOrApprovalId: string,
   database: Queryable,
 ): Promise<Approval | undefined> {
   const { rows } = await database.query<ApprovalRow>(
-    `SELECT a.id, a.run_id, a.plan_hash, a.state, a.expires_at, a.decided_by, r.plan
+    `SELECT a.id, a.run_id, a.plan_hash, a.expires_at, a.decided_by, r.plan,
+            CASE WHEN a.state = 'pending' AND a.expires_at <= now() THEN 'expired' ELSE a.state END AS state
        FROM approvals a JOIN runs r ON r.id = a.run_id
       WHERE a.id = $1 OR a.run_id = $1 ORDER BY a.created_at DESC LIMIT 1`,
     [runOrApprovalId],
@@ -130,11 +131,7 @@ export async function answerApproval(
     );
     if (rowCount === 0) {
       const current = await findApproval(approval.id, tx);
-      return {
-        kind: "closed",
-        state: current?.state === "pending" ? "expired" : (current?.state ?? "expired"),
-        by: current?.decidedBy,
-      };
+      return { kind: "closed", state: current?.state ?? "expired", by: current?.decidedBy };
     }
     await moveWaitingRun(tx, approval.runId, answer);
     await appendAudit(tx, subject, [

@@ -6,6 +6,7 @@ import {
   list,
   optional,
   port,
+  postgresUrl,
   readConfig,
   secret,
   text,
@@ -28,7 +29,11 @@ export const shape = {
   ),
   port: withDefault("RUNBOOKS_PORT", port, 8080, "port of the webhook and the approval page"),
   publicUrl: optional("RUNBOOKS_URL", url, "address under which people reach the approval page"),
-  databaseUrl: required("AIOPS_DATABASE_URL", secret, "PostgreSQL address of Fettle's database"),
+  databaseUrl: required(
+    "AIOPS_DATABASE_URL",
+    postgresUrl,
+    "PostgreSQL address of Fettle's database",
+  ),
   webhookToken: optional(
     "RUNBOOK_WEBHOOK_TOKEN",
     secret,

@@ -6,6 +6,7 @@ import { SIGNATURE_HEADER, TIMESTAMP_HEADER } from "../lib/signature.ts";
 import { inSpan } from "../lib/tracing.ts";
 import { authenticate, type Credentials, type Sender } from "./authenticate.ts";
 import { parseFrame } from "./parse.ts";
+import { readBody } from "./read-body.ts";
 import { storeDelivery, storeMalformed, type Receipt } from "./store.ts";
 import type { Enqueue } from "./types.ts";
 
@@ -14,8 +15,6 @@ export interface ReceiveDeps {
   readonly database: Database;
   readonly enqueue: Enqueue;
   readonly clock: Clock;
-  /** Reads the body up to the limit; refuses with 413, 415 or 400. */
-  readonly readBody: (request: Request) => Promise<Buffer>;
   /** Deliveries that wait to be looked at; past the limit nothing more is taken. */
   readonly inboxIsFull: () => boolean;
 }
@@ -27,7 +26,7 @@ export async function receive(request: Request, deps: ReceiveDeps): Promise<Rece
     if (sender.kind === "refused") throw unauthorized();
     if (deps.inboxIsFull()) throw full();
 
-    const raw = await deps.readBody(request);
+    const raw = await readBody(request);
     const source = sourceOf(sender, raw, deps.clock.now());
     if (source === undefined) throw unauthorized();
 

@@ -12,15 +12,13 @@ import {
 } from "./approve.ts";
 import { findRun } from "./ledger.ts";
 import { answeredPage, approvalPage } from "./pages/approval.ts";
-import { STYLESHEET } from "./pages/layout.ts";
+import { STYLESHEET } from "../lib/pages/layout.ts";
 import { receive, type ReceiveDeps } from "./receive.ts";
 import type { RunbooksMetrics } from "./metrics.ts";
 
-/** 17,000 alerts of the size that Alertmanager sends. */
-const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
 const FORM_LIMIT_BYTES = 16 * 1024;
 
-export interface RouteDeps extends Omit<ReceiveDeps, "readBody"> {
+export interface RouteDeps extends ReceiveDeps {
   readonly approvers: readonly string[];
   readonly approvalSecret: Secret | undefined;
   readonly metrics: RunbooksMetrics;
@@ -28,10 +26,7 @@ export interface RouteDeps extends Omit<ReceiveDeps, "readBody"> {
 
 export function addRoutes(app: Express, deps: RouteDeps): void {
   const webhook = async (request: Request, response: Response) => {
-    const receipt = await receive(request, {
-      ...deps,
-      readBody: async () => readBody(request, response),
-    });
+    const receipt = await receive(request, deps);
     deps.metrics.received(receipt);
     response.status(202).json(receipt);
   };
@@ -47,7 +42,7 @@ export function addRoutes(app: Express, deps: RouteDeps): void {
       const run = await findRun(link.approval.runId, deps.database);
       if (run === undefined) throw unknownLink();
       const { approval } = link;
-      const open = approval.state === "pending" && approval.expiresAt > run.now;
+      const open = approval.state === "pending";
       const text = open
         ? approvalPage({ ...link, run, verdict })
         : closedPage(approval.state, approval.decidedBy);
@@ -67,23 +62,6 @@ export function addRoutes(app: Express, deps: RouteDeps): void {
     });
   }
 }
-
-/** Reads the body, unpacked if it is gzip, deflate or br; the limit counts unpacked bytes (a bomb ends in 413). */
-async function readBody(request: Request, response: Response): Promise<Buffer> {
-  await new Promise<void>((resolve, reject) => {
-    readRaw(request, response, (error?: Error) => {
-      if (error === undefined) resolve();
-      else reject(error);
-    });
-  });
-  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-}
-
-const readRaw = express.raw({ type: () => true, limit: BODY_LIMIT_BYTES }) as (
-  request: Request,
-  response: Response,
-  next: (error?: Error) => void,
-) => void;
 
 const linkSchema = z.object({
   id: z.string().max(64),

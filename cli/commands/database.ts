@@ -1,13 +1,13 @@
 import type { AddCommands } from "../context.ts";
 import { migrate } from "../../lib/migrate.ts";
 import { silentLog } from "../../lib/log.ts";
-import { readConfig, required, secret } from "../../lib/config.ts";
+import { postgresUrl, readConfig, required } from "../../lib/config.ts";
 import { withProgress } from "../progress.ts";
 
 const shape = {
   databaseUrl: required(
     "AIOPS_DATABASE_URL",
-    secret,
+    postgresUrl,
     "PostgreSQL address, of a role that may create tables",
   ),
 };

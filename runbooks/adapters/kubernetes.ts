@@ -19,9 +19,12 @@ const TIMEOUT_MS = 10_000;
  *
  * @param kubeconfig a file; the default chain (KUBECONFIG, ~/.kube/config, the pod's service account) when undefined
  */
-export function kubernetesCluster(kubeconfig: string | undefined): Cluster {
+export function kubernetesCluster(
+  kubeconfig: string | undefined,
+  { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
+): Cluster {
   let connection: Promise<Connection> | undefined;
-  const connected = async () => (connection ??= connect(kubeconfig));
+  const connected = async () => (connection ??= connect(kubeconfig, timeoutMs));
   return {
     workload: async (target) => {
       const { apps, options } = await connected();
@@ -33,7 +36,7 @@ export function kubernetesCluster(kubeconfig: string | undefined): Cluster {
           ),
         );
       } catch (error) {
-        if (codeOf(error) === 404) return undefined;
+        if (statusOf(error) === 404) return undefined;
         throw clusterError("read", target, error);
       }
     },
@@ -52,7 +55,7 @@ export function kubernetesCluster(kubeconfig: string | undefined): Cluster {
         );
         return "accepted";
       } catch (error) {
-        if (codeOf(error) === 409) return "conflict";
+        if (statusOf(error) === 409) return "conflict";
         throw clusterError("patch", target, error);
       }
     },
@@ -67,7 +70,7 @@ interface Connection {
   readonly options: (contentType?: string) => Options;
 }
 
-async function connect(kubeconfig: string | undefined): Promise<Connection> {
+async function connect(kubeconfig: string | undefined, timeoutMs: number): Promise<Connection> {
   const { AppsV1Api, KubeConfig, setHeaderMiddleware } = await import("@kubernetes/client-node");
   const config = new KubeConfig();
   load(config, kubeconfig);
@@ -78,7 +81,7 @@ async function connect(kubeconfig: string | undefined): Promise<Connection> {
         : setHeaderMiddleware("Content-Type", contentType);
     const middleware: NonNullable<Options["middleware"]>[number] = {
       pre: (context) => {
-        context.setSignal(AbortSignal.timeout(TIMEOUT_MS));
+        context.setSignal(AbortSignal.timeout(timeoutMs));
         return header.pre(context);
       },
       post: (context) => header.post(context),
@@ -128,15 +131,16 @@ function progressOf(status: V1Deployment["status"]) {
   };
 }
 
-function codeOf(error: unknown): number | undefined {
+/** The server's HTTP status; undefined without an answer. (A timeout's DOMException has a number as well: 23.) */
+function statusOf(error: unknown): number | undefined {
   const { code } = error as { readonly code?: unknown };
-  return typeof code === "number" ? code : undefined;
+  return typeof code === "number" && code >= 100 ? code : undefined;
 }
 
 /** 4xx is the server's last word; everything else (5xx, 429, no connection, no answer in time) may be tried again. */
 function clusterError(verb: string, { namespace, name }: Target, cause: unknown): ClusterError {
-  const code = codeOf(cause);
-  const retryable = code === undefined || code >= 500 || code === 429;
+  const status = statusOf(cause);
+  const retryable = status === undefined || status >= 500 || status === 429;
   const detail = statusMessage(cause);
   return new ClusterError(`cannot ${verb} Deployment ${namespace}/${name}: ${detail}`, {
     retryable,
@@ -151,5 +155,6 @@ function statusMessage(cause: unknown): string {
     const [, message] = /"message":"((?:[^"\\]|\\.)*)"/.exec(body) ?? [];
     if (message !== undefined) return JSON.parse(`"${message}"`) as string;
   }
-  return messageOf(cause).split("\n")[0]?.slice(0, 200) ?? "";
+  // The client's own errors go on with the headers; their first two lines are the status and its name.
+  return messageOf(cause).split("\n").slice(0, 2).join(", ").slice(0, 200);
 }

@@ -1,7 +1,7 @@
 import type { Approval } from "../approve.ts";
 import type { Run } from "../types.ts";
-import { html, type Html } from "./html.ts";
-import { page } from "./layout.ts";
+import { html, type Html } from "../../lib/pages/html.ts";
+import { page } from "../../lib/pages/layout.ts";
 
 export interface ApprovalPage {
   readonly approval: Approval;

@@ -17,6 +17,11 @@ export interface FettleProcess {
   readonly kill: () => Promise<void>;
 }
 
+/** The folder marks the process as one of this run: a test that dies leaves none behind, `services run` ends it. */
+function inherited(): Record<string, string | undefined> {
+  return { PATH: process.env["PATH"], FETTLE_TEST_FOLDER: process.env["FETTLE_TEST_FOLDER"] };
+}
+
 const READY_TIMEOUT_MS = 20_000;
 
 /** Starts `bin/fettle <service>` on a free port (in the variable `portName`) and waits until it is ready. */
@@ -28,7 +33,7 @@ export async function startFettle(
 ): Promise<FettleProcess> {
   const ownPort = port ?? (await freePort());
   const child = spawn("bin/fettle", [service], {
-    env: { PATH: process.env["PATH"], ...env, [portName]: String(ownPort) },
+    env: { ...inherited(), ...env, [portName]: String(ownPort) },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
@@ -68,7 +73,7 @@ export interface CommandResult {
 
 /** Runs one `bin/fettle …` command to its end. */
 export async function fettle(args: readonly string[], env: Env = {}): Promise<CommandResult> {
-  const options = { env: { PATH: process.env["PATH"], ...env }, maxBuffer: 1 << 26 };
+  const options = { env: { ...inherited(), ...env }, maxBuffer: 1 << 26 };
   try {
     return { code: 0, ...(await promisify(execFile)("bin/fettle", args, options)) };
   } catch (error) {

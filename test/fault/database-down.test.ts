@@ -173,7 +173,7 @@ test("what was accepted in the last instant before a crash of Postgres is there 
   }
 
   const { rows } = await database.query<{ id: string }>(
-    "SELECT id FROM inbox WHERE id = ANY ($1)",
+    "SELECT id FROM inbox WHERE id = ANY ($1) ORDER BY inbox.id",
     [accepted],
   );
   expect(rows.map(({ id }) => id)).toEqual(accepted);

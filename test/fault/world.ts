@@ -17,7 +17,7 @@ const CANARIES = {
   clusterToken: "canary-cluster-token",
 } as const;
 
-export const APP = "checkout";
+const APP = "checkout";
 export const APPROVERS: readonly string[] = ["ana"];
 export const LIMITS = { hourly: 3, daily: 10 } as const;
 

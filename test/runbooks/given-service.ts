@@ -10,8 +10,9 @@ import { createTestDatabase } from "../servers/postgres.ts";
 export const TOKEN = "awh_service-test-token";
 export const HMAC_KEY = "service-test-signature-key";
 export const APPROVAL_SECRET = "service-test-approval-secret-0123456789";
-/** The Deployment that is there to be restarted. */
-export const APP = "checkout";
+/** The Deployments that are there to be restarted; a test that needs a run of its own takes another one. */
+const APP = "checkout";
+const MORE_APPS = Array.from({ length: 20 }, (_, at) => `app-${at + 1}`);
 
 export interface GivenService {
   readonly url: string;
@@ -32,7 +33,7 @@ export async function givenService(
   const direct = new URL(testDatabase.url);
   const databaseProxy = await startTcpProxy({ host: direct.hostname, port: Number(direct.port) });
   const kubernetes = await startKubernetes({
-    deployments: [{ namespace: "shop", name: APP, replicas: 3 }],
+    deployments: [APP, ...MORE_APPS].map((name) => ({ namespace: "shop", name, replicas: 3 })),
   });
   const kubeconfig = await writeKubeconfig(kubernetes);
   const log = recordingLog();

@@ -1,7 +1,11 @@
 import { html, type Html } from "./html.ts";
 
 /** The frame of every page. Works without JavaScript; styles come from a file, as the CSP forbids them inline. */
-export function page(title: string, content: Html): string {
+export function page(
+  title: string,
+  content: Html,
+  { wide = false }: { readonly wide?: boolean } = {},
+): string {
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -11,7 +15,7 @@ export function page(title: string, content: Html): string {
         <link rel="stylesheet" href="/assets/fettle.css" />
       </head>
       <body>
-        <main>
+        <main class="${wide ? "wide" : "narrow"}">
           <h1>${title}</h1>
           ${content}
         </main>
@@ -23,13 +27,28 @@ export function page(title: string, content: Html): string {
 export const STYLESHEET = `:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { margin: 0; }
 main { max-width: 42rem; margin: 0 auto; padding: 1rem; }
+main.wide { max-width: 64rem; }
 h1 { font-size: 1.4rem; }
+h2 { font-size: 1.15rem; margin-top: 2rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; }
 dt { font-weight: 600; }
 dd { margin: 0; overflow-wrap: anywhere; }
 label { display: block; margin: 1rem 0 .25rem; }
 input[type="text"] { width: 100%; box-sizing: border-box; font: inherit; padding: .5rem; }
 button { font: inherit; padding: .6rem 1.2rem; margin-top: 1rem; }
+table { border-collapse: collapse; width: 100%; }
+caption { text-align: left; font-weight: 600; padding: .25rem 0; }
+th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8886; vertical-align: top; overflow-wrap: anywhere; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; max-height: 24rem; }
+code { overflow-wrap: anywhere; }
+svg.chart { display: block; width: 100%; height: auto; }
+svg.spark { width: 12rem; height: 2rem; }
+svg .line { fill: none; stroke: currentColor; stroke-width: 1.5; vector-effect: non-scaling-stroke; }
+svg .band { fill: currentColor; opacity: .12; }
+svg .limit { stroke: currentColor; stroke-dasharray: 6 4; vector-effect: non-scaling-stroke; }
+svg .moment { stroke: currentColor; stroke-dasharray: 2 3; vector-effect: non-scaling-stroke; }
+svg text { fill: currentColor; font-size: 12px; }
 .badge { border: 2px solid; padding: 0 .4rem; font-weight: 600; }
 :focus-visible { outline: 3px solid; outline-offset: 2px; }
 @media (max-width: 30rem) { dl { grid-template-columns: 1fr; } }
