@@ -7,7 +7,7 @@ export interface FakeSeries {
   readonly value: (ms: number) => number | undefined;
 }
 
-export interface FakeRequest {
+interface FakeRequest {
   readonly path: string;
   readonly form: URLSearchParams;
   readonly authorization: string | undefined;

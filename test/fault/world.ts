@@ -139,7 +139,7 @@ function frameOf(status: "firing" | "resolved"): string {
 }
 
 /** A service whose process is started again when it dies, as Kubernetes does; without the failpoint the second time. */
-export interface SupervisedService {
+interface SupervisedService {
   readonly url: string;
   /** When its process was killed (by a signal), in the order of time. */
   readonly deaths: readonly Date[];
