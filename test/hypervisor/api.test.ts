@@ -130,7 +130,7 @@ test("without a configured token the audit log is closed to everybody", async ()
 });
 
 test("a short token is refused by the configuration", () => {
-  const env = { AIOPS_DATABASE_URL: "x", HYPERVISOR_API_TOKEN: "0".repeat(31) };
+  const env = { AIOPS_DATABASE_URL: "postgres://x", HYPERVISOR_API_TOKEN: "0".repeat(31) };
 
   expect(() => readHypervisorConfig(env)).toThrow(/HYPERVISOR_API_TOKEN: must have 32 bytes/);
 });
