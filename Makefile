@@ -3,7 +3,7 @@ SHELL := /bin/sh
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 JEST := node --experimental-vm-modules --disable-warning=ExperimentalWarning node_modules/jest/bin/jest.js
 
-.PHONY: demo test check format install env-example up down logs ps rebuild clean
+.PHONY: demo test check bench format install env-example up down logs ps rebuild clean clean-all
 
 # npm writes this file at the end of an install: it is newer than the lock exactly when node_modules is complete.
 INSTALLED := node_modules/.package-lock.json
@@ -27,6 +27,9 @@ check: $(INSTALLED) ## types, lint, format, import rules, dead code
 	@npm run --silent check:imports >/dev/null || npm run --silent check:imports
 	@npm run --silent check:dead
 
+bench: $(INSTALLED) ## measure (T=name narrows it); figures and their meaning: docs/benchmarks.md
+	@for file in test/bench/$(or $(T),*).ts; do node --expose-gc $$file; done
+
 format: $(INSTALLED) ## write the code in the agreed format
 	@prettier --write --log-level warn .
 
@@ -43,6 +46,8 @@ ps: ## the state of the containers
 	docker compose ps
 rebuild: ## build without the cache
 	docker compose build --no-cache
-clean: ## remove containers, volumes and what the demo made
+clean: ## remove what the demo made
+	rm -rf demo-*
+clean-all: clean ## also remove containers, their volumes (the database!) and .fettle (its keys!)
+	rm -rf .fettle
 	docker compose down --volumes
-	rm -rf demo-* .fettle

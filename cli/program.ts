@@ -3,6 +3,7 @@ import { hasCode, messageOf } from "../lib/error.ts";
 import { version } from "../lib/version.ts";
 import { addApprovalCommands } from "./commands/approval.ts";
 import { addDatabaseCommands } from "./commands/database.ts";
+import { addDetectorCommands } from "./commands/detector.ts";
 import { addDemoCommand } from "./commands/demo.ts";
 import { addExportCommands } from "./commands/export.ts";
 import { addServiceCommands } from "./commands/services.ts";
@@ -41,6 +42,7 @@ export async function runCommandLine(args: readonly string[], context: Context):
     addDatabaseCommands,
     addApprovalCommands,
     addExportCommands,
+    addDetectorCommands,
   ]) {
     add(program, context, finish);
   }

@@ -1,12 +1,17 @@
 import { fingerprint } from "./fingerprint.ts";
+import { short, summaryOf } from "./words.ts";
 import type { AlertStatus, Anomaly, DetectorFrame, Labels } from "./types.ts";
 
 /** Alertmanager's way to say "not ended". */
 const NOT_ENDED = "0001-01-01T00:00:00Z";
 const ALERT_NAME = "AIOpsAnomalyDetected";
 
-/** The frame that says an anomaly began or, once it is closed, that it is over. */
-export function frameOf(anomaly: Anomaly, status: AlertStatus): DetectorFrame {
+/**
+ * The frame that says an anomaly began or, once it is closed, that it is over.
+ *
+ * @param link the anomaly's page; empty when nobody knows its address
+ */
+export function frameOf(anomaly: Anomaly, status: AlertStatus, link = ""): DetectorFrame {
   const labels = labelsOf(anomaly);
   const annotations = annotationsOf(anomaly);
   const endsAt =
@@ -31,7 +36,7 @@ export function frameOf(anomaly: Anomaly, status: AlertStatus): DetectorFrame {
         annotations,
         startsAt: new Date(anomaly.openedAt).toISOString(),
         endsAt,
-        generatorURL: "",
+        generatorURL: link,
         fingerprint: fingerprint(labels),
       },
     ],
@@ -50,24 +55,15 @@ function annotationsOf(anomaly: Anomaly): Labels {
     (best, next) => (Math.abs(next.z) > Math.abs(best.z) ? next : best),
     anomaly.zscores[0] ?? { z: 0, window: 0 },
   );
-  const current = short(anomaly.value);
-  const baseline = short(anomaly.baseline);
   return {
     zscore: short(strongest.z),
     window: String(strongest.window),
     score: anomaly.score.toFixed(2),
     delta: short(anomaly.delta),
-    baseline,
-    current,
+    baseline: short(anomaly.baseline),
+    current: short(anomaly.value),
     direction: anomaly.direction,
     sparkline: anomaly.sparkline,
-    summary:
-      anomaly.reason === "absent"
-        ? `${anomaly.metric}: series vanished, its last value was ${current}`
-        : `${anomaly.metric}: ${anomaly.reason.replaceAll("_", " ")} ${anomaly.direction}, ${current} against ${baseline}`,
+    summary: summaryOf(anomaly),
   };
-}
-
-function short(value: number): string {
-  return String(Number(value.toPrecision(6)));
 }

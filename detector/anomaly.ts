@@ -35,8 +35,10 @@ export function recordAnomaly(
     delta: evidence.value - episode.opening.baseline,
     percentChange: percent(evidence.value, episode.opening.baseline),
     zscores: episode.opening.zscores,
-    sparkline: sparkline(series.state.newest.slice(-SPARKLINE_POINTS)),
+    sparkline: sparkline(series.state.values.newest.toArray().slice(-SPARKLINE_POINTS)),
     modelSha256,
+    step: undefined,
+    historyFrom: series.bornAt,
     evidence: episode,
   };
 }

@@ -3,19 +3,21 @@ import { readFileSync } from "node:fs";
 import {
   ConfigError,
   decimal,
+  flag,
   integer,
   optional,
   port,
   readConfig,
   secret,
   text,
-  url,
   withDefault,
   type Config,
   type Environment,
 } from "../lib/config.ts";
+import { channelSettings, channelVariables, type ChannelSettings } from "./config/channels.ts";
+import { prometheusAccess, prometheusVariables } from "./config/prometheus.ts";
 import { metricList, parseMetricFile } from "./metric-list.ts";
-import type { MetricQuery } from "./types.ts";
+import type { MetricQuery, PrometheusAccess } from "./types.ts";
 
 /** The recording rules of S3; names as the autofix policy of runbooks writes them (`success_rate:trend_break`). */
 const DEFAULT_METRICS: readonly MetricQuery[] = [
@@ -25,15 +27,12 @@ const DEFAULT_METRICS: readonly MetricQuery[] = [
   { name: "cluster_cost", expr: "sum(kubecost_cluster_cost)" },
 ];
 
+/** What 256 random bits need in hex or base64 is more; what a person makes up is less. */
+const API_TOKEN_BYTES_MIN = 32;
+
 /** Every variable of the detector. The step of all queries is the interval. */
 export const shape = {
-  promUrl: withDefault(
-    "PROM_URL",
-    url,
-    "http://127.0.0.1:9090",
-    "Prometheus, or anything with its query API",
-  ),
-  promToken: optional("PROM_TOKEN", secret, "bearer token for Prometheus"),
+  ...prometheusVariables,
   metricList: optional("AIOPS_METRICS", metricList, "name=PromQL;name=PromQL, or a JSON object"),
   metricFile: optional(
     "AIOPS_METRICS_FILE",
@@ -51,6 +50,12 @@ export const shape = {
     decimal({ min: 0.05, max: 1 }),
     0.65,
     "published score from which an anomaly opens",
+  ),
+  pageThreshold: withDefault(
+    "AIOPS_PAGE_THRESH",
+    decimal({ min: 0.05, max: 1 }),
+    0.85,
+    "published score from which an anomaly is critical, below it is a warning",
   ),
   zThreshold: withDefault(
     "AIOPS_Z_THRESH",
@@ -85,29 +90,37 @@ export const shape = {
   maxSeries: withDefault(
     "AIOPS_MAX_SERIES",
     integer({ min: 1, max: 100_000 }),
-    500,
-    "series scored at most, over all metrics (about 0.5 MB each)",
+    5_000,
+    "series scored at most, over all metrics (40 kB each)",
   ),
   backfillPoints: withDefault(
     "AIOPS_BACKFILL_POINTS",
     integer({ min: 0, max: 50_000 }),
-    4320,
-    "past points read from Prometheus at start",
+    11_520,
+    "past points read from Prometheus at start; eight days of minutes, so that the season is known",
   ),
   databaseUrl: optional(
     "AIOPS_DATABASE_URL",
     secret,
     "PostgreSQL; without it nothing survives a restart",
   ),
-  webhookUrl: optional(
-    "AIOPS_WEBHOOK_URL",
-    url,
-    "where anomalies are posted: the runbooks service's /alertmanager",
+  features: withDefault(
+    "AIOPS_FEATURES",
+    flag,
+    false,
+    "keep every scored point in aiops_features, for training on one's own data",
   ),
-  webhookSecret: optional(
-    "AIOPS_WEBHOOK_SECRET",
+  featuresRetentionDays: withDefault(
+    "AIOPS_FEATURES_RETENTION_DAYS",
+    integer({ min: 1, max: 3650 }),
+    30,
+    "days of scored points that are kept",
+  ),
+  ...channelVariables,
+  apiToken: optional(
+    "DETECTOR_API_TOKEN",
     secret,
-    "signs the posted body (HMAC-SHA256 with timestamp)",
+    "bearer token of those who may label anomalies, at least 32 bytes; nobody may without it",
   ),
   port: withDefault("DETECTOR_PORT", port, 9464, "port of /metrics, /health, /anomalies"),
   host: withDefault("DETECTOR_HOST", text, "127.0.0.1", "address to listen on"),
@@ -115,24 +128,41 @@ export const shape = {
 
 export type DetectorConfig = Config<typeof shape> & {
   readonly metrics: readonly MetricQuery[];
+  readonly prometheus: PrometheusAccess;
+  readonly channels: ChannelSettings;
 };
 
 /** @throws ConfigError listing all problems, each with the variable's name */
 export function readDetectorConfig(env: Environment): DetectorConfig {
   const config = readConfig(shape, env);
-  return Object.freeze({ ...config, metrics: chosenMetrics(config) });
+  const problems: string[] = [];
+  const metrics = chosenMetrics(config, problems);
+  const prometheus = prometheusAccess(config, problems);
+  const channels = channelSettings(config, problems);
+  const { apiToken } = config;
+  if (apiToken !== undefined && Buffer.byteLength(apiToken.reveal()) < API_TOKEN_BYTES_MIN) {
+    problems.push(`DETECTOR_API_TOKEN: must be at least ${API_TOKEN_BYTES_MIN} bytes`);
+  }
+  if (config.features && config.databaseUrl === undefined) {
+    problems.push("AIOPS_FEATURES: needs AIOPS_DATABASE_URL");
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return Object.freeze({ ...config, metrics, prometheus, channels });
 }
 
-function chosenMetrics(config: Config<typeof shape>): readonly MetricQuery[] {
-  const { metricList: listed, metricFile: path } = config;
+function chosenMetrics(
+  { metricList: listed, metricFile: path }: Config<typeof shape>,
+  problems: string[],
+): readonly MetricQuery[] {
   if (path === undefined) return listed ?? DEFAULT_METRICS;
   if (listed !== undefined) {
-    throw new ConfigError(["AIOPS_METRICS_FILE: cannot be set together with AIOPS_METRICS"]);
+    problems.push("AIOPS_METRICS_FILE: cannot be set together with AIOPS_METRICS");
+    return listed;
   }
   try {
     return parseMetricFile(readFileSync(path, "utf8"));
   } catch (error) {
-    const detail = messageOf(error);
-    throw new ConfigError([`AIOPS_METRICS_FILE: ${path}: ${detail}`]);
+    problems.push(`AIOPS_METRICS_FILE: ${path}: ${messageOf(error)}`);
+    return DEFAULT_METRICS;
   }
 }

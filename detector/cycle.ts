@@ -2,23 +2,27 @@ import type { Clock } from "../lib/clock.ts";
 import { inSpan } from "../lib/tracing.ts";
 import { evaluate, type EvaluateDeps } from "./evaluate.ts";
 import type { QueryError } from "./faults.ts";
+import { finishNotices, type FinishDeps } from "./finish.ts";
 import type { DetectorMetrics } from "./metrics.ts";
 import { publish, type PublishDeps } from "./publish.ts";
 import { queryMetric, type QueryDeps } from "./query.ts";
-import type { Progress, Sighting, StepRange } from "./types.ts";
+import type { FeatureRow, Progress, Sighting, StepRange } from "./types.ts";
 import { CATCH_UP_STEPS_MAX, type WatchedMetric } from "./watched-metric.ts";
 
 /** Steps asked for at once: a page of 500 series stays below 10 MB, and progress can be seen. */
 const CHUNK_STEPS = 720;
 const METRICS_AT_ONCE = 4;
 
-export interface CycleDeps extends QueryDeps, Omit<EvaluateDeps, "metrics">, PublishDeps {
+export interface CycleDeps
+  extends QueryDeps, Omit<EvaluateDeps, "metrics">, FinishDeps, PublishDeps {
   readonly clock: Clock;
   readonly step: number;
   readonly metrics: DetectorMetrics;
   readonly journal: PublishDeps["journal"] & {
     flush(progress: readonly Progress[], sightings: readonly Sighting[]): Promise<void>;
   };
+  /** Keeps the newest scored point of each series; undefined unless AIOPS_FEATURES is on. */
+  readonly features: { add(row: FeatureRow): void } | undefined;
   readonly onProgress: (progress: BackfillProgress) => void;
 }
 
@@ -54,7 +58,7 @@ export function newestStep(now: Date, step: number): number {
   return Math.floor(now.getTime() / step) * step;
 }
 
-/** query → features → forest → explain → publish, chunk by chunk, until the metric is up to date. */
+/** query → features → forest → explain → finish → publish, chunk by chunk, until the metric is up to date. */
 async function bringUpTo(metric: WatchedMetric, target: number, deps: CycleDeps): Promise<void> {
   metric.silentUntil = Math.max(metric.silentUntil, target - CATCH_UP_STEPS_MAX * deps.step);
   const begin = metric.evaluatedUntil;
@@ -69,12 +73,27 @@ async function bringUpTo(metric: WatchedMetric, target: number, deps: CycleDeps)
 
     const silent = range.to <= metric.silentUntil;
     const notices = await evaluate(metric, answer.samples, range, { ...deps, silent });
-    for (const notice of notices) await publish(notice, deps);
+    for (const notice of await finishNotices(metric, notices, deps)) await publish(notice, deps);
 
     metric.evaluatedUntil = range.to;
     if (silent) reportBackfill(metric, begin, deps);
+    else keepFeatures(metric, range, deps);
   }
   for (const series of metric.series.values()) deps.metrics.show(metric.query.name, series);
+}
+
+/** After an outage several steps are made up for at once; of those only the newest is kept. */
+function keepFeatures(
+  metric: WatchedMetric,
+  { from, to }: StepRange,
+  { features }: CycleDeps,
+): void {
+  if (features === undefined) return;
+  for (const { id, last } of metric.series.values()) {
+    if (last === undefined || last.t < from || last.t > to) continue;
+    const { t: time, value, row, score } = last;
+    features.add({ time, metric: metric.query.name, series: id, value, features: row, score });
+  }
 }
 
 /** One line when a metric stops being answered, or fails otherwise, and one when it is answered again. */

@@ -1,4 +1,5 @@
 import { explain, isOutside, NAMING_POINTS } from "./explain.ts";
+import { emit, NOTHING_HELD } from "./hold.ts";
 import type {
   CloseCause,
   Episode,
@@ -8,10 +9,11 @@ import type {
   OpenEpisode,
   PointScore,
 } from "./types.ts";
-import { chooseWatch } from "./watch.ts";
+import { SPREAD_POINTS } from "./streams.ts";
+import { chooseWatch, isSpread } from "./watch.ts";
 
 /** A series in which nothing is open, and no score is remembered. */
-export const QUIET: Episode = { kind: "quiet", hold: { score: 0, age: 0 } };
+export const QUIET: Episode = { kind: "quiet", hold: NOTHING_HELD };
 
 /** The next state of a series' episode, and what the world should hear about it, in order. */
 export type Advance = readonly [episode: Episode, events: readonly EpisodeEvent[]];
@@ -28,12 +30,10 @@ export function advanceEpisode(episode: Episode, score: PointScore, rules: Episo
 }
 
 function advanceQuiet(hold: Hold, score: PointScore, rules: EpisodeRules): Advance {
-  // What does not count must not be held either: it would hide the next point, which may count.
-  const counting = isOldEnough(score, rules) ? score.score : 0;
-  const [emitted, next] = emit(hold, counting, rules);
-  if (!emitted || counting < rules.threshold) {
-    return [{ kind: "quiet", hold: next }, []];
-  }
+  // What raises nothing must not be held either: it would hide the next point, which may.
+  const counts = score.score >= rules.threshold && isOldEnough(score, rules);
+  const [emitted, next] = emit(hold, counts ? score.score : 0, rules);
+  if (!emitted) return [{ kind: "quiet", hold: next }, []];
   const naming = explain(score, [score.value], rules);
   const opened: OpenEpisode = {
     kind: "open",
@@ -51,22 +51,25 @@ function advanceQuiet(hold: Hold, score: PointScore, rules: EpisodeRules): Advan
   return publishWhenFinal(opened);
 }
 
-function isOldEnough({ n, weights }: PointScore, rules: EpisodeRules): boolean {
+function isOldEnough({ n, novelty, weights }: PointScore, rules: EpisodeRules): boolean {
   if (n <= rules.warmupPoints) return false;
-  return n > rules.youngPoints || Math.max(...Object.values(weights)) >= rules.youngWeight;
+  if (n > rules.youngPoints) return true;
+  // The first rise of a daily curve is a slow change too.
+  return novelty === "fresh" && Math.max(...Object.values(weights)) >= rules.youngWeight;
 }
 
 function advanceOpen(open: OpenEpisode, score: PointScore, rules: EpisodeRules): Advance {
   // After a restart the points that led to the opening may be seen again; they say nothing about its end.
   if (score.t <= open.openedAt) return [open, []];
-  if (open.naming.reason === "absent") return close(open, "recovered", { score: 0, age: 0 });
+  if (open.naming.reason === "absent") return close(open, "recovered", NOTHING_HELD);
   const values = open.values.length < NAMING_POINTS ? [...open.values, score.value] : open.values;
   const naming = open.naming.final ? open.naming : explain(open.opening, values, rules);
   const watch = open.naming.final
     ? open.watch
     : chooseWatch(open.opening, naming.reason, rules.zThreshold);
-  const watched = score.streams[watch.stream] ?? score.value;
-  const inside = isOutside(watched, watch.band) ? 0 : open.inside + 1;
+  const watched = score.streams[watch.stream];
+  // After a restart a stream may need some points to come back; until then nobody knows, and nothing is over.
+  const inside = watched === undefined || isOutside(watched, watch.band) ? 0 : open.inside + 1;
   const next: OpenEpisode = {
     ...open,
     values,
@@ -84,17 +87,6 @@ function advanceOpen(open: OpenEpisode, score: PointScore, rules: EpisodeRules):
   return [closed, [...events, ...closing]];
 }
 
-/**
- * The refractory of the recipe: a score counts only if it exceeds the last that counted, or if that was long
- * ago. It is what "one alert per incident" means, and needs no threshold.
- */
-function emit(hold: Hold, score: number, rules: EpisodeRules): [emitted: boolean, next: Hold] {
-  const age = hold.age + 1;
-  const last = age > rules.holdPoints ? 0 : hold.score;
-  const emitted = score > last + (last > 0 ? rules.holdMargin : 0);
-  return emitted ? [true, { score, age: 0 }] : [false, { score: last, age }];
-}
-
 function publishWhenFinal(open: OpenEpisode): readonly [OpenEpisode, readonly EpisodeEvent[]] {
   if (open.published || !open.naming.final || open.naming.minor) return [open, []];
   const published = { ...open, published: true };
@@ -102,8 +94,14 @@ function publishWhenFinal(open: OpenEpisode): readonly [OpenEpisode, readonly Ep
 }
 
 function closeCause(open: OpenEpisode, rules: EpisodeRules): CloseCause | undefined {
-  if (open.naming.final && open.inside >= rules.recoveryPoints) return "recovered";
+  if (open.naming.final && open.inside >= rules.recoveryPoints && isJudged(open))
+    return "recovered";
   return open.points >= rules.newNormalPoints ? "new_normal_accepted" : undefined;
+}
+
+/** A spread looks 48 points back: before it has seen as many of the incident, it cannot say that it is over. */
+function isJudged({ watch, points }: OpenEpisode): boolean {
+  return !isSpread(watch.stream) || points >= SPREAD_POINTS;
 }
 
 function close(open: OpenEpisode, cause: CloseCause, hold: Hold): Advance {
@@ -126,7 +124,7 @@ export function advanceAbsence(
 ): Advance {
   if (episode.kind === "open") {
     return step.missed >= rules.newNormalPoints
-      ? close(episode, "absent", { score: 0, age: 0 })
+      ? close(episode, "absent", NOTHING_HELD)
       : [episode, []];
   }
   if (step.missed < rules.absentPoints || last.n <= rules.warmupPoints) return [episode, []];

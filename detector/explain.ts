@@ -1,5 +1,6 @@
 import type {
   Band,
+  BaseStream,
   Direction,
   Naming,
   NamingRules,
@@ -30,6 +31,8 @@ export function explain(
   if (isDropToZero(opening)) return named("drop_to_zero", "down");
   const { centre, noise } = opening.local;
   const limit = rules.zThreshold * noise;
+  // What is new only against the settled past came in small steps: there is no jump to look at.
+  if (opening.novelty === "lasting") return nameDrift(opening, values.length, rules);
   if (Math.abs(opening.value - centre) <= limit) return nameDrift(opening, values.length, rules);
   return nameJump(opening, values.slice(0, NAMING_POINTS), limit, rules);
 }
@@ -38,10 +41,9 @@ function named(reason: Reason, direction: Direction): Naming {
   return { reason, direction, final: true, minor: false };
 }
 
-/** Exactly 0 where 0 is not expected: a dead exporter or a stopped service, not a low value. */
-function isDropToZero({ value, bands, local }: PointScore): boolean {
-  const band = bands.value;
-  return value === 0 && local.centre !== 0 && band !== undefined && isOutside(0, band);
+/** Exactly 0 where 0 was not seen before: a dead exporter or a stopped service, not a low value. */
+function isDropToZero({ value, weights, local }: PointScore): boolean {
+  return value === 0 && local.centre !== 0 && weights.value > 0;
 }
 
 function nameJump(
@@ -106,7 +108,7 @@ function deviation(values: readonly number[]): number {
 function nameDrift(opening: PointScore, points: number, rules: NamingRules): Naming {
   const leading = leadingStream(opening);
   const direction = directionOf(opening, leading);
-  switch (leading) {
+  switch (baseOf(leading)) {
     case "spread":
       return isScattered(opening, rules)
         ? named("volatility_spike", direction)
@@ -123,6 +125,11 @@ function nameDrift(opening: PointScore, points: number, rules: NamingRules): Nam
   }
 }
 
+/** What a stream tells does not depend on whether the season was taken off. */
+function baseOf(stream: StreamName): BaseStream {
+  return stream === "residual" ? "value" : (stream.replace("residual_", "") as BaseStream);
+}
+
 /** The stream with the largest weighted novelty; not clipped, so that saturated streams still have an order. */
 export function leadingStream({ weights }: Pick<PointScore, "weights">): StreamName {
   let leading: StreamName = "value";
@@ -133,17 +140,25 @@ export function leadingStream({ weights }: Pick<PointScore, "weights">): StreamN
 }
 
 /** Whether the spread grew beyond what the slope explains: a ramp widens the spread too. */
-function isScattered({ streams, local }: PointScore, rules: NamingRules): boolean {
-  const spread = streams.spread ?? 0;
-  const residual = Math.sqrt(Math.max(0, spread ** 2 - TREND_VARIANCE * (streams.trend ?? 0) ** 2));
-  return residual >= rules.volatilityMultiple * local.noise || residual < local.noise / 2;
+function isScattered(opening: PointScore, rules: NamingRules): boolean {
+  const { streams, local, seasonal } = opening;
+  const [spread, trend] =
+    seasonal === undefined
+      ? [streams.spread, streams.trend]
+      : [streams.residual_spread, streams.residual_trend];
+  const scatter = Math.sqrt(Math.max(0, (spread ?? 0) ** 2 - TREND_VARIANCE * (trend ?? 0) ** 2));
+  return scatter >= rules.volatilityMultiple * local.noise || scatter < local.noise / 2;
 }
 
 function nameSlope(opening: PointScore): Naming {
-  const { weights } = opening;
-  return weights.trend >= Math.max(weights.level, weights.shift)
-    ? named("trend_break", directionOf(opening, "trend"))
-    : named("level_shift", directionOf(opening, "shift"));
+  const { weights, seasonal } = opening;
+  const [trend, level, shift] =
+    seasonal === undefined
+      ? (["trend", "level", "shift"] as const)
+      : (["residual_trend", "residual_level", "residual_shift"] as const);
+  return weights[trend] >= Math.max(weights[level], weights[shift])
+    ? named("trend_break", directionOf(opening, trend))
+    : named("level_shift", directionOf(opening, shift));
 }
 
 function directionOf({ streams, bands }: PointScore, stream: StreamName): Direction {

@@ -25,9 +25,16 @@ export class QueryError extends Error {
 export class PostError extends Error {
   override readonly name = "PostError";
   readonly kind: "unavailable" | "refused";
+  /** How long the receiver wants to be left alone; 0 when it did not say. */
+  readonly retryAfterMs: number;
 
-  constructor(kind: "unavailable" | "refused", message: string, options?: ErrorOptions) {
+  constructor(
+    kind: "unavailable" | "refused",
+    message: string,
+    options: ErrorOptions & { readonly retryAfterMs?: number } = {},
+  ) {
     super(message, options);
     this.kind = kind;
+    this.retryAfterMs = options.retryAfterMs ?? 0;
   }
 }

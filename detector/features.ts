@@ -1,4 +1,4 @@
-import type { StreamName, StreamValues } from "./types.ts";
+import type { BaseStream } from "./types.ts";
 
 /** The width of a row: the value twice, and five derived streams once. */
 export const FEATURE_COUNT = 7;
@@ -6,7 +6,7 @@ export const FEATURE_COUNT = 7;
 const SATURATION = 0.25;
 
 /** The stream behind each column of a row. The value is entered twice: the forest then asks it twice as often. */
-export const ROW_STREAMS: readonly StreamName[] = [
+export const ROW_STREAMS: readonly BaseStream[] = [
   "value",
   "value",
   "level",
@@ -16,7 +16,7 @@ export const ROW_STREAMS: readonly StreamName[] = [
   "trend",
 ];
 
-const WEIGHTS: Readonly<Record<StreamName, number>> = {
+const WEIGHTS: Readonly<Record<BaseStream, number>> = {
   value: 1,
   level: 0.5,
   shift: 0.5,
@@ -25,6 +25,9 @@ const WEIGHTS: Readonly<Record<StreamName, number>> = {
   trend: 0.5,
 };
 
+/** What each stream says, 1 = saturated. */
+export type BaseWeights = Readonly<Record<BaseStream, number>>;
+
 /** Spread of the past values: `core` without the outermost 2 %, `range` with them. Both > 0. */
 export interface PastRange {
   readonly core: number;
@@ -32,7 +35,7 @@ export interface PastRange {
 }
 
 /** The smallest range by which each stream's novelty is divided (detector.md, the table of streams). */
-export function rangeFloor(stream: StreamName, { range }: PastRange): number {
+export function rangeFloor(stream: BaseStream, { range }: PastRange): number {
   switch (stream) {
     case "value":
     case "level":
@@ -51,9 +54,8 @@ export function rangeFloor(stream: StreamName, { range }: PastRange): number {
  * How much each stream says, 1 = saturated; not clipped, so that two saturated streams can still be
  * told apart in an explanation.
  */
-export function weigh(novelty: StreamValues): Record<StreamName, number> {
-  const weighed = (stream: StreamName): number =>
-    ((novelty[stream] ?? 0) * WEIGHTS[stream]) / SATURATION;
+export function weigh(novelty: Readonly<Record<BaseStream, number>>): BaseWeights {
+  const weighed = (stream: BaseStream): number => (novelty[stream] * WEIGHTS[stream]) / SATURATION;
   return {
     value: weighed("value"),
     level: weighed("level"),
@@ -65,6 +67,6 @@ export function weigh(novelty: StreamValues): Record<StreamName, number> {
 }
 
 /** The row that the forest sees. Linear and clipped: both measured better than a logarithm. */
-export function featureRow(weights: Readonly<Record<StreamName, number>>): number[] {
+export function featureRow(weights: BaseWeights): number[] {
   return ROW_STREAMS.map((stream) => Math.min(1, weights[stream]));
 }

@@ -1,11 +1,16 @@
 import { messageOf } from "../lib/error.ts";
 import type { Readiness } from "../lib/http.ts";
+import type { ChannelName } from "./types.ts";
 import type { WatchedMetric } from "./watched-metric.ts";
+
+type Check = Readiness["checks"][string];
 
 export interface HealthParts {
   readonly watched: readonly WatchedMetric[];
   readonly database: { readonly fault: unknown; readonly waiting: number } | undefined;
-  readonly webhook: { readonly fault: unknown } | undefined;
+  readonly outbox: {
+    readonly channels: readonly { readonly name: ChannelName; readonly fault: unknown }[];
+  };
   readonly modelSha256: string | undefined;
 }
 
@@ -14,7 +19,7 @@ export function healthOf(parts: HealthParts): () => Promise<Readiness> {
   return () => Promise.resolve(healthNow(parts));
 }
 
-function healthNow({ watched: metrics, database, webhook, modelSha256 }: HealthParts): Readiness {
+function healthNow({ watched: metrics, database, outbox, modelSha256 }: HealthParts): Readiness {
   const failing = metrics.filter(({ fault }) => fault !== undefined);
   const starting = metrics.filter((metric) => metric.evaluatedUntil < metric.silentUntil);
   const checks = {
@@ -37,15 +42,18 @@ function healthNow({ watched: metrics, database, webhook, modelSha256 }: HealthP
             ? ""
             : `does not answer, ${database.waiting} writes wait`,
     },
-    webhook: {
-      ok: webhook?.fault === undefined,
-      detail: webhook === undefined ? "not configured" : faultOf(webhook.fault),
-    },
     model: { ok: true, detail: modelSha256 ?? "none: mean of the features" },
   };
-  return { ready: Object.values(checks).every(({ ok }) => ok), checks };
-}
-
-function faultOf(error: unknown): string {
-  return error === undefined ? "" : messageOf(error);
+  const channels: Record<string, Check> = {};
+  for (const { name, fault } of outbox.channels) {
+    channels[name] = {
+      ok: fault === undefined,
+      detail: fault === undefined ? "" : messageOf(fault),
+    };
+  }
+  return {
+    // Receivers are not ours: their trouble shows, but taking us out of service would not help them.
+    ready: Object.values(checks).every(({ ok }) => ok),
+    checks: { ...checks, ...channels },
+  };
 }

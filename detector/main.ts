@@ -7,7 +7,17 @@ import { startDetector } from "./service.ts";
 
 export { readDetectorConfig, shape as detectorVariables, type DetectorConfig } from "./config.ts";
 export { startDetector, type DetectorOverrides } from "./service.ts";
+export type { ReplayedEpisode } from "./replay.ts";
+export type { Backtest } from "./tools/backtest.ts";
 export type { Anomaly } from "./types.ts";
+export { scoreNabFolder } from "./nab.ts";
+export {
+  backfillFeatures,
+  backtestDetector,
+  detectFile,
+  trainDetector,
+  type Training,
+} from "./workbench.ts";
 
 /** Runs the detector until SIGTERM or SIGINT. @returns the process's exit code @throws ConfigError */
 export async function runDetector(env: Environment): Promise<number> {

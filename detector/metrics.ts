@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { QueryFault } from "./faults.ts";
 import type { Series } from "./series.ts";
-import type { Anomaly } from "./types.ts";
+import type { Anomaly, ChannelName, DeliveryResult } from "./types.ts";
 
 /** Everything that the detector counts and shows; the names are the contract's. */
 export interface DetectorMetrics extends SeriesMetrics, WorkMetrics {}
@@ -23,8 +23,9 @@ interface WorkMetrics {
   seriesRefused(metric: string, count: number): void;
   cycleTook(seconds: number): void;
   modelTrained(metric: string, at: Date): void;
-  delivery(result: "delivered" | "failed" | "refused" | "dropped"): void;
+  delivery(channel: ChannelName, result: DeliveryResult | "failed" | "dropped"): void;
   writeDropped(): void;
+  featureRows(result: "written" | "dropped", rows: number): void;
 }
 
 const BY_SERIES = ["metric", "series"] as const;
@@ -100,10 +101,14 @@ function createWorkMetrics(registry: Registry): WorkMetrics {
     "Series not scored because of AIOPS_MAX_SERIES, counted at each evaluation",
     ["metric"],
   );
-  const deliveries = counter("aiops_alert_deliveries_total", "Alerts for the webhook, by result", [
+  const deliveries = counter("aiops_alert_deliveries_total", "Alerts by channel and result", [
+    "channel",
     "result",
   ]);
   const dropped = counter("aiops_database_writes_dropped_total", "Database writes given up", []);
+  const featureRows = counter("aiops_feature_rows_total", "Rows for aiops_features, by result", [
+    "result",
+  ]);
   const trained = new Gauge({
     name: "aiops_model_trained_timestamp_seconds",
     help: "When the model in use was trained",
@@ -132,8 +137,11 @@ function createWorkMetrics(registry: Registry): WorkMetrics {
     modelTrained: (metric, at) => {
       trained.set({ metric }, at.getTime() / 1000);
     },
-    delivery: (result) => {
-      deliveries.inc({ result });
+    delivery: (channel, result) => {
+      deliveries.inc({ channel, result });
+    },
+    featureRows: (result, rows) => {
+      featureRows.inc({ result }, rows);
     },
     writeDropped: () => {
       dropped.inc();

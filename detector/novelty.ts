@@ -1,53 +1,82 @@
-import { SortedWindow } from "./sorted-window.ts";
+import type { Arena } from "./arena.ts";
+import type { PastWindow } from "./past-window.ts";
+import { RecentValues } from "./recent-values.ts";
+import { UsualGaps } from "./usual-gaps.ts";
 
-/** Points that a stream remembers (two weeks of 5-minute points, 2.8 days of 1-minute points). */
-const NOVELTY_WINDOW_POINTS = 4032;
 /** Earlier values of a stream that are needed before anything can be called new. */
 const NOVELTY_FROM_VALUES = 30;
-const GAPS_REMEMBERED = 300;
-const GAPS_NEEDED = 5;
-
 /**
- * What a stream remembers of its past. The one seam between the recipe and how the past is kept:
- * exact today, binned for thousands of series later (issue 3).
+ * The newest values that the settled past does not hold yet: a slow ramp is next to what it was a minute ago, but far
+ * from everything before. 12 to 72 scored alike on NAB (decision 0011).
  */
-export interface PastWindow {
-  readonly capacity: number;
-  readonly size: number;
-  readonly min: number;
-  readonly max: number;
-  quantile(fraction: number): number;
-  nearestGap(value: number): number;
-  push(value: number): void;
-}
+export const PENDING_VALUES = 48;
 
-/** The past of one stream, and the gaps that its new values usually leave. */
+/** The past of one stream: the settled one, the newest values on their way there, and the gaps usual between them. */
 export interface NoveltyMemory {
   readonly past: PastWindow;
-  readonly gaps: SortedWindow;
+  readonly pending: RecentValues;
+  readonly gaps: UsualGaps;
 }
 
-export function createNoveltyMemory(): NoveltyMemory {
+/** How far a value is from what was seen before, in units of the range seen. */
+export interface Novelty {
+  /** From everything: the recipe's own. */
+  readonly fresh: number;
+  /** From the settled past, without the newest 48 values. */
+  readonly lasting: number;
+}
+
+/** Keeps what `past` reaches back, and the pending values before that. */
+export function createNoveltyMemory(past: PastWindow, arena?: Arena): NoveltyMemory {
+  return { past, pending: new RecentValues(PENDING_VALUES, arena), gaps: new UsualGaps(arena) };
+}
+
+/** The smallest and largest of all that is remembered; NaN when nothing is. */
+export function extremesOf({ past, pending }: NoveltyMemory): {
+  readonly min: number;
+  readonly max: number;
+} {
+  let min = past.size === 0 ? Infinity : past.min;
+  let max = past.size === 0 ? -Infinity : past.max;
+  for (let back = 0; back < pending.size; back += 1) {
+    const value = pending.at(back);
+    if (value < min) min = value;
+    if (value > max) max = value;
+  }
+  return min > max ? { min: NaN, max: NaN } : { min, max };
+}
+
+/**
+ * How new `value` is; then remembers it. `floor` is the smallest range to divide by (finite, > 0).
+ */
+export function takeNovelty(memory: NoveltyMemory, value: number, floor: number): Novelty {
+  const novelty = noveltyOf(memory, value, floor);
+  const settled = memory.pending.push(value);
+  if (settled !== undefined) memory.past.push(settled);
+  return novelty;
+}
+
+function noveltyOf(memory: NoveltyMemory, value: number, floor: number): Novelty {
+  const { past, pending, gaps } = memory;
+  if (past.size + pending.size < NOVELTY_FROM_VALUES) return { fresh: 0, lasting: 0 };
+  const far = past.nearestGap(value);
+  const near = Math.min(far, nearestOf(pending, value));
+  const quantum = far > 0 ? gaps.quantum() : 0;
+  if (near > 1e-9 * Math.abs(value)) gaps.push(near);
+  const { min, max } = extremesOf(memory);
   return {
-    past: new SortedWindow(NOVELTY_WINDOW_POINTS),
-    gaps: new SortedWindow(GAPS_REMEMBERED),
+    fresh: Math.max(0, near - quantum) / Math.max(max - min, floor),
+    lasting:
+      past.size < NOVELTY_FROM_VALUES
+        ? 0
+        : Math.max(0, far - quantum) / Math.max(past.max - past.min, floor),
   };
 }
 
-/**
- * How far `value` is from everything that the stream has shown, in units of its past range; then
- * remembers the value. `floor` is the smallest range to divide by (finite, > 0).
- */
-export function takeNovelty(memory: NoveltyMemory, value: number, floor: number): number {
-  const { past, gaps } = memory;
-  let novelty = 0;
-  if (past.size >= NOVELTY_FROM_VALUES) {
-    const gap = past.nearestGap(value);
-    // Counters and other quantised values meet unseen integers all the time: a usual gap is not news.
-    const quantum = gaps.size > GAPS_NEEDED ? 1.5 * gaps.quantile(0.1) : 0;
-    novelty = Math.max(0, gap - quantum) / Math.max(past.max - past.min, floor);
-    if (gap > 1e-9 * Math.abs(value)) gaps.push(gap);
+function nearestOf(pending: RecentValues, value: number): number {
+  let nearest = Infinity;
+  for (let back = 0; back < pending.size; back += 1) {
+    nearest = Math.min(nearest, Math.abs(pending.at(back) - value));
   }
-  past.push(value);
-  return novelty;
+  return nearest;
 }

@@ -1,11 +1,10 @@
-import type { Anomaly } from "./types.ts";
+import type { Anomaly, AnomalyArchive } from "./types.ts";
 
 const KEPT_MAX = 100;
 
-/** The latest anomalies in memory, for a detector without a database. Newest first. */
-export interface RecentAnomalies {
+/** The latest anomalies in memory: all that a detector without a database can look up. Newest first. */
+export interface RecentAnomalies extends AnomalyArchive {
   remember(anomaly: Anomaly): void;
-  list(limit: number): readonly Anomaly[];
 }
 
 export function createRecentAnomalies(): RecentAnomalies {
@@ -14,6 +13,14 @@ export function createRecentAnomalies(): RecentAnomalies {
     remember: (anomaly) => {
       kept = [anomaly, ...kept.filter(({ id }) => id !== anomaly.id)].slice(0, KEPT_MAX);
     },
-    list: (limit) => kept.slice(0, limit),
+    find: (wanted) => Promise.resolve(kept.find(({ id }) => id === wanted)),
+    list: ({ limit, state, metric }) => {
+      const found = kept.filter(
+        (one) =>
+          (metric === undefined || one.metric === metric) &&
+          (state === undefined || (state === "open") === (one.closedAt === undefined)),
+      );
+      return Promise.resolve(found.slice(0, limit));
+    },
   };
 }

@@ -3,26 +3,36 @@ import { buildApp, listen } from "../lib/http.ts";
 import { StopStack, type RunningService } from "../lib/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
 import { createRegistry } from "../lib/metrics.ts";
-import { openDatabase } from "../lib/postgres.ts";
+import { openDatabase, type Database } from "../lib/postgres.ts";
+import { openFeatureTable } from "./adapters/feature-table.ts";
+import { openChannels } from "./adapters/channels.ts";
+import { openLabelBook } from "./adapters/label-book.ts";
+import { openOutboxTable } from "./adapters/outbox-table.ts";
 import { openStore } from "./adapters/postgres.ts";
 import { connectPrometheus } from "./adapters/prometheus.ts";
-import { connectWebhook } from "./adapters/webhook.ts";
 import type { DetectorConfig } from "./config.ts";
 import type { BackfillProgress, CycleDeps } from "./cycle.ts";
+import { samplesAround } from "./around.ts";
+import { askDownTargets } from "./down-targets.ts";
+import { FeatureLog } from "./feature-log.ts";
+import { modelFinder } from "./find-model.ts";
 import { healthOf } from "./health.ts";
 import { Journal } from "./journal.ts";
 import { loadModel } from "./load-model.ts";
 import { createDetectorMetrics, type DetectorMetrics } from "./metrics.ts";
 import type { Model } from "./model.ts";
-import { Outbox } from "./outbox.ts";
+import { openPostOffice } from "./post-office.ts";
 import { createRecentAnomalies } from "./recent.ts";
-import { redeliver } from "./redeliver.ts";
-import { addRoutes } from "./routes.ts";
+import { addRoutes, type RouteDeps } from "./routes.ts";
 import { episodeRules } from "./rules.ts";
 import { runForever } from "./run-forever.ts";
-import type { Anomaly, AnomalyStore } from "./types.ts";
+import type { Anomaly } from "./types.ts";
+import { verifyAnomaly, type VerifyDeps } from "./verify.ts";
 import { watchAll } from "./watch-all.ts";
 import type { WatchedMetric } from "./watched-metric.ts";
+
+/** A person waits for it. */
+const VERIFY_TIMEOUT_MS = 60_000;
 
 /** What the demo and tests replace. */
 export interface DetectorOverrides {
@@ -67,10 +77,13 @@ async function start(
   const step = config.intervalSeconds * 1000;
   const registry = createRegistry("detector");
   const metrics = createDetectorMetrics(registry);
-  const store = openConfiguredStore(config, log, stack);
+  const database = openConfiguredDatabase(config, log, stack);
+  const channels = openChannels(config.channels);
+  const names = channels.map(({ name }) => name);
+  const store = database && openStore(database, names);
   const journal = new Journal({ store, metrics, log });
-  const outbox = openOutbox(config, { metrics, log, clock, journal });
   const recent = createRecentAnomalies();
+  const source = connectPrometheus(config.prometheus);
   const budget = { max: config.maxSeries, used: 0 };
   const model = await loadModel({ store, log, now: clock.now() });
   const { backfillPoints } = config;
@@ -78,44 +91,72 @@ async function start(
   const watched = await watchAll(config.metrics, since);
   showStart(config, metrics, { model, watched });
 
+  const durable = database && openOutboxTable(database);
+  const outbox = openPostOffice({
+    ...{ channels, durable, journal, metrics, log, openAnomalies: () => openAnomalies(watched) },
+    clock: systemClock, // the receivers' time, also when the detector lives faster
+  });
   const health = healthOf({
-    watched,
-    database: store === undefined ? undefined : journal,
-    webhook: outbox,
-    modelSha256: model?.sha256,
+    ...{ watched, outbox, modelSha256: model?.sha256 },
+    database: store && journal,
   });
   const app = buildApp({ service: "detector", log, registry, readiness: health }, (routes) => {
-    addRoutes(routes, { recent: async (limit) => store?.recent(limit) ?? recent.list(limit) });
+    const archive = store ?? recent;
+    addRoutes(routes, {
+      ...{ watched, archive, apiToken: config.apiToken, threshold: config.scoreThreshold },
+      labels: database && openLabelBook(database),
+      ...answersFrom({ source, step, clock, findModel: modelFinder({ store, model }) }),
+    });
   });
   const server = await listen(app, { host: config.host, port: config.port });
   stack.add("http server", async () => server.stop());
 
-  if (outbox !== undefined) {
-    await redeliver({ store, outbox, log, now: clock.now() });
-    outbox.start();
-    stack.add("outbox", async () => outbox.stop());
-  }
+  outbox.start();
+  stack.add("outboxes", async () => outbox.stop());
   startCycles(watched, stack, {
-    source: connectPrometheus({ url: config.promUrl, token: config.promToken }),
+    source,
+    pageThreshold: config.pageThreshold,
     rules: episodeRules(config),
     onAnomaly: (anomaly) => {
       recent.remember(anomaly);
       overrides.onAnomaly?.(anomaly);
     },
     onProgress: overrides.onProgress ?? (() => undefined),
-    now: () => clock.now(),
+    features: openFeatures(config, { database, metrics, log, stack }),
     ...{ model, budget, metrics, journal, outbox, clock, step, log },
   });
   return { url: server.url, stop: async () => stack.stop() };
 }
 
+/** What the routes ask Prometheus itself. */
+function answersFrom({
+  source,
+  step,
+  clock,
+  findModel,
+}: Pick<VerifyDeps, "source" | "findModel"> & {
+  readonly step: number;
+  readonly clock: Clock;
+}): Pick<RouteDeps, "around" | "verify"> {
+  return {
+    around: async (anomaly) => samplesAround(anomaly, { source, step, now: () => clock.now() }),
+    verify: async (anomaly) => {
+      const signal = AbortSignal.timeout(VERIFY_TIMEOUT_MS);
+      return verifyAnomaly(anomaly, { source, findModel, signal });
+    },
+  };
+}
+
 function startCycles(
   watched: readonly WatchedMetric[],
   stack: StopStack,
-  deps: Omit<CycleDeps, "signal">,
+  deps: Omit<CycleDeps, "signal" | "downTargets">,
 ): void {
   const stopping = new AbortController();
-  const cycles = runForever(watched, { ...deps, signal: stopping.signal });
+  const { signal } = stopping;
+  const downTargets: CycleDeps["downTargets"] = async (at) =>
+    askDownTargets(at, { ...deps, signal });
+  const cycles = runForever(watched, { ...deps, signal, downTargets });
   stack.add("cycles", async () => {
     stopping.abort();
     await cycles;
@@ -142,26 +183,36 @@ function showStart(
   }
 }
 
-function openConfiguredStore(
+function openConfiguredDatabase(
   { databaseUrl }: DetectorConfig,
   log: Log,
   stack: StopStack,
-): AnomalyStore | undefined {
+): Database | undefined {
   if (databaseUrl === undefined) return undefined;
   const options = { url: databaseUrl.reveal(), applicationName: "fettle-detector", max: 4 };
   const database = openDatabase(options, log);
   stack.add("database", async () => database.close());
-  return openStore(database);
+  return database;
 }
 
-function openOutbox(
-  { webhookUrl, webhookSecret }: DetectorConfig,
-  deps: Pick<CycleDeps, "metrics" | "log" | "clock"> & { readonly journal: Journal },
-): Outbox | undefined {
-  if (webhookUrl === undefined) return undefined;
-  return new Outbox({
-    ...deps,
-    poster: connectWebhook({ url: webhookUrl, secret: webhookSecret }),
-    onDelivered: async (id, status, at) => deps.journal.delivered(id, status, at),
-  });
+function openFeatures(
+  { features, featuresRetentionDays: retentionDays }: DetectorConfig,
+  deps: Pick<CycleDeps, "metrics" | "log"> & {
+    readonly database: Database | undefined;
+    readonly stack: StopStack;
+  },
+): FeatureLog | undefined {
+  if (!features || deps.database === undefined) return undefined;
+  const table = openFeatureTable(deps.database);
+  // The wall clock: partitions and retention follow the calendar also when the detector lives faster.
+  const kept = new FeatureLog({ ...deps, table, retentionDays, clock: systemClock });
+  kept.start();
+  deps.stack.add("feature rows", async () => kept.stop());
+  return kept;
+}
+
+function openAnomalies(watched: readonly WatchedMetric[]): readonly Anomaly[] {
+  return watched.flatMap(({ series }) =>
+    [...series.values()].flatMap(({ anomaly }) => anomaly ?? []),
+  );
 }

@@ -1,8 +1,19 @@
-/** The derived streams of one series; each is watched for novelty (detector.md, recipe). */
-export type StreamName = "value" | "level" | "shift" | "spread" | "ratio" | "trend";
+import type { Secret } from "../lib/secret.ts";
+
+/** The derived streams of the recipe (detector.md). */
+export type BaseStream = "value" | "level" | "shift" | "spread" | "ratio" | "trend";
+
+/** All streams of one series, each watched for novelty: of its values, and of what remains of them after the season. */
+export type StreamName =
+  | BaseStream
+  | "residual"
+  | "residual_level"
+  | "residual_shift"
+  | "residual_spread"
+  | "residual_trend";
 
 /** One number per stream; undefined while the stream has not seen enough points. */
-export type StreamValues = Readonly<Record<StreamName, number | undefined>>;
+type StreamValues = Readonly<Record<StreamName, number | undefined>>;
 
 /** Robust z of a value against the values before it. */
 export interface ZScore {
@@ -29,7 +40,7 @@ export interface Band {
 }
 
 /** The expected interval of each stream; undefined while the stream has no past. */
-export type Bands = Readonly<Record<StreamName, Band | undefined>>;
+type Bands = Readonly<Record<StreamName, Band | undefined>>;
 
 /** What the scorer says about one point; everything is measured against the points before it. */
 export interface PointScore extends Point {
@@ -37,6 +48,8 @@ export interface PointScore extends Point {
   readonly n: number;
   /** The published score, 0..1. */
   readonly score: number;
+  /** Whether the row says what is new at all, or what is new against the settled past: a slow change. */
+  readonly novelty: "fresh" | "lasting";
   /** The row that the forest saw. */
   readonly row: readonly number[];
   /** What each stream said, 1 = saturated, not clipped. */
@@ -48,13 +61,27 @@ export interface PointScore extends Point {
   readonly baseline: number;
   readonly delta: number;
   readonly percentChange: number | undefined;
-  /** Where the series was just before: mean of the last 12 values, and its usual spread over 48. */
+  /** What the same time of earlier days says; undefined while they are few, or not alike. */
+  readonly seasonal: number | undefined;
+  /**
+   * Where the series was to be expected: the mean of the last 12 values (moved along with the season, where there is
+   * one), and its usual spread over 48 around that.
+   */
   readonly local: { readonly centre: number; readonly noise: number };
 }
 
 /** Why a point is strange; the words of the contract. */
 export type Reason =
   "level_shift" | "volatility_spike" | "trend_break" | "percent_change" | "drop_to_zero" | "absent";
+
+/**
+ * Why an anomaly is told. Whether the target of a vanished series is down is asked when it is published, so the scorer
+ * does not know `stale_scrape`.
+ */
+export type AnomalyReason = Reason | "stale_scrape";
+
+/** `warning` is worth a look, `critical` is worth waking somebody. */
+export type Severity = "warning" | "critical";
 
 export type Direction = "up" | "down";
 
@@ -151,6 +178,23 @@ export interface StepRange {
   readonly step: number;
 }
 
+/** How to reach Prometheus, and as whom; at most one of `token` and `basic` is set. */
+export interface PrometheusAccess {
+  readonly url: string;
+  readonly token?: Secret | undefined;
+  readonly basic?: { readonly user: string; readonly password: Secret } | undefined;
+  /** Sent as `X-Scope-OrgID` (Mimir, Cortex). */
+  readonly tenant?: string | undefined;
+  /** PEM texts; without `ca` the system's authorities are trusted. */
+  readonly tls?:
+    | {
+        readonly ca: string | undefined;
+        readonly cert: string | undefined;
+        readonly key: Secret | undefined;
+      }
+    | undefined;
+}
+
 /** Where samples come from. Rejects with a QueryError: no answer is never "no data". */
 export interface MetricSource {
   query(expr: string, range: StepRange, signal?: AbortSignal): Promise<readonly SeriesSamples[]>;
@@ -165,9 +209,10 @@ export interface Anomaly {
   readonly labels: Labels;
   readonly namespace: string;
   readonly app: string;
-  readonly reason: Reason;
+  readonly reason: AnomalyReason;
   readonly direction: Direction;
-  readonly severity: "warning";
+  /** Decided when it is published, then frozen with the other labels. */
+  readonly severity: Severity;
   readonly openedAt: number;
   readonly lastSeenAt: number;
   readonly closedAt: number | undefined;
@@ -181,6 +226,9 @@ export interface Anomaly {
   readonly zscores: readonly ZScore[];
   readonly sparkline: string;
   readonly modelSha256: string | undefined;
+  /** Time between points in milliseconds, and the first point that the scorer had seen; undefined in old rows. */
+  readonly step: number | undefined;
+  readonly historyFrom: number | undefined;
   /** All that is needed to go on after a restart, and to recompute the explanation. */
   readonly evidence: OpenEpisode;
 }
@@ -211,17 +259,48 @@ interface DetectorAlert {
   readonly fingerprint: string;
 }
 
-/** Where alerts go. Rejects with a PostError. */
-export interface AlertPoster {
-  post(frame: DetectorFrame, signal: AbortSignal): Promise<void>;
+/** Who can be told. */
+export type ChannelName = "runbooks" | "alertmanager" | "slack" | "discord" | "pagerduty";
+
+/** One receiver of alerts. Both methods reject with a PostError. */
+export interface Channel {
+  readonly name: ChannelName;
+  post(anomaly: Anomaly, status: AlertStatus, signal: AbortSignal): Promise<void>;
+  /** Says again what is open, where it would be forgotten otherwise. */
+  readonly repeat?: (open: readonly Anomaly[], signal: AbortSignal) => Promise<void>;
 }
 
-/** One alert on its way to the webhook. */
+/** One alert on its way to one channel, taken by this process for a while. */
 export interface Delivery {
+  readonly id: string;
+  readonly channel: ChannelName;
   readonly anomaly: Anomaly;
   readonly status: AlertStatus;
   /** The trace of the cycle that found it. */
   readonly traceparent: string | undefined;
+  /** This one included. */
+  readonly attempts: number;
+  readonly ageMs: number;
+}
+
+/** How a delivery ended. `refused`: the receiver will never take it; `gave_up`: nobody took it for a day. */
+export type DeliveryResult = "delivered" | "refused" | "gave_up";
+
+/** Where alerts wait for their channel. */
+export interface Mailbox {
+  /** The next one that is due; nobody else takes it for half a minute. An anomaly's end waits for its beginning. */
+  take(channel: ChannelName): Promise<Delivery | undefined>;
+  retry(delivery: Delivery, afterMs: number, error: string): Promise<void>;
+  settle(delivery: Delivery, result: DeliveryResult): Promise<void>;
+  /** Gives up what nobody asks for, and forgets what is long over. */
+  sweep(): Promise<void>;
+}
+
+/** How the news of an episode is put into the mailbox together with its row. */
+export interface Mailing {
+  readonly traceparent: string | undefined;
+  /** How long another sender, who has it in memory, goes first. */
+  readonly headStartMs: number;
 }
 
 /** How far a metric was evaluated before, and which of its episodes are open. */
@@ -250,17 +329,85 @@ export interface Progress extends MetricQuery {
   readonly evaluatedUntil: number;
 }
 
+/** Which anomalies are wanted; the newest come first. */
+export interface AnomalyFilter {
+  readonly limit: number;
+  readonly state?: "open" | "closed" | undefined;
+  readonly metric?: string | undefined;
+}
+
+/** Where the pages and the API look anomalies up. */
+export interface AnomalyArchive {
+  list(filter: AnomalyFilter): Promise<readonly Anomaly[]>;
+  find(id: string): Promise<Anomaly | undefined>;
+}
+
+/** What a person may say about an anomaly. */
+export type LabelName = "false_positive" | "real" | "expected_change";
+
+/** Somebody's word about an anomaly. Append-only: the newest of a person counts. */
+export interface AnomalyLabel {
+  readonly label: LabelName;
+  readonly by: string;
+  readonly note: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+}
+
+/** A period of a series that training leaves out. */
+export interface TrainingMask {
+  readonly metric: string;
+  readonly series: string;
+  /** Milliseconds since 1970, both ends included; `to` is Infinity while the anomaly is open. */
+  readonly from: number;
+  readonly to: number;
+  /** The newest label, or `unlabelled`. */
+  readonly cause: "unlabelled" | LabelName;
+}
+
+/** What people said. Every method rejects when the database does not answer. */
+export interface LabelBook {
+  /** "unknown_anomaly" when there is none with this id. */
+  add(
+    anomalyId: string,
+    label: Omit<AnomalyLabel, "at">,
+  ): Promise<AnomalyLabel | "unknown_anomaly">;
+  list(anomalyId: string): Promise<readonly AnomalyLabel[]>;
+  masks(range: { readonly from: Date; readonly to: Date }): Promise<readonly TrainingMask[]>;
+}
+
+/** One scored point, as training reads it. */
+export interface FeatureRow {
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly metric: string;
+  readonly series: string;
+  readonly value: number;
+  /** The row that the forest saw. */
+  readonly features: readonly number[];
+  readonly score: number;
+}
+
+/** Where scored points are kept. Every method rejects when the database does not answer. */
+export interface FeatureTable {
+  write(rows: readonly FeatureRow[]): Promise<void>;
+  /** Removes whole UTC days before the given one. @returns how many */
+  dropBefore(day: Date): Promise<number>;
+}
+
 /** What survives a restart. Every method rejects when the database does not answer. */
 export interface AnomalyStore {
   resume(metric: MetricQuery): Promise<Resume>;
   /** "already_open" when another process (or this one, before) has an open episode of the series. */
-  open(anomaly: Anomaly): Promise<"opened" | "already_open">;
-  /** Closes whatever episode of the series is open. */
-  close(anomaly: Anomaly): Promise<void>;
-  delivered(id: string, status: AlertStatus, at: Date): Promise<void>;
+  open(anomaly: Anomaly, mailing: Mailing): Promise<"opened" | "already_open">;
+  /** Closes whatever episode of the series is open; "unknown" when this one was never written. */
+  close(anomaly: Anomaly, mailing: Mailing): Promise<"closed" | "unknown">;
+  /** What a sender that had it in memory has done. */
+  settle(delivery: Delivery, result: DeliveryResult): Promise<void>;
   saveProgress(progress: readonly Progress[], sightings: readonly Sighting[]): Promise<void>;
-  undelivered(since: Date): Promise<readonly Omit<Delivery, "traceparent">[]>;
-  recent(limit: number): Promise<readonly Anomaly[]>;
+  list(filter: AnomalyFilter): Promise<readonly Anomaly[]>;
+  find(id: string): Promise<Anomaly | undefined>;
+  model(sha256: string): Promise<StoredModel | undefined>;
   newestModel(): Promise<StoredModel | undefined>;
   saveModel(model: StoredModel): Promise<void>;
 }

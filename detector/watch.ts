@@ -1,14 +1,22 @@
-import type { Band, PointScore, Reason, StreamName, Watch } from "./types.ts";
+import { isOutside } from "./explain.ts";
+import type { Band, Direction, PointScore, Reason, StreamName, Watch } from "./types.ts";
 
 /** Streams that can carry on an incident whose value is back in the global band, best witness first. */
 const WITNESSES: Readonly<Record<Reason, readonly StreamName[]>> = {
-  level_shift: ["value", "shift", "level"],
-  volatility_spike: ["spread", "value"],
-  trend_break: ["value", "trend", "shift"],
+  level_shift: ["value", "residual", "shift", "level", "residual_shift", "residual_level"],
+  volatility_spike: ["residual_spread", "spread", "value"],
+  trend_break: ["value", "residual", "residual_trend", "trend", "shift"],
   percent_change: ["value"],
   drop_to_zero: ["value"],
   absent: ["value"],
 };
+
+/** Noise is followed by its spread from the first point on, before the spread has left its band. */
+export function isSpread(stream: StreamName): boolean {
+  return stream === "spread" || stream === "residual_spread";
+}
+
+const DRIFTS: ReadonlySet<Reason> = new Set(["level_shift", "trend_break"]);
 
 /** Reasons that a jump of the value itself can have. */
 const JUMPS: ReadonlySet<Reason> = new Set(["level_shift", "percent_change", "drop_to_zero"]);
@@ -20,21 +28,48 @@ const JUMPS: ReadonlySet<Reason> = new Set(["level_shift", "percent_change", "dr
  */
 export function chooseWatch(opening: PointScore, reason: Reason, zThreshold: number): Watch {
   const jump = Math.abs(opening.value - opening.local.centre);
-  if (JUMPS.has(reason) && jump > zThreshold * opening.local.noise) {
-    return { stream: "value", band: halfWayBand(opening) };
-  }
+  if (opening.novelty === "fresh" && JUMPS.has(reason) && jump > zThreshold * opening.local.noise)
+    return halfWayWatch(opening);
+  return driftWatch(opening, reason) ?? firstWitness(opening, reason) ?? halfWayWatch(opening);
+}
+
+function firstWitness(opening: PointScore, reason: Reason): Watch | undefined {
   for (const stream of WITNESSES[reason]) {
     const band = opening.bands[stream];
     const value = opening.streams[stream];
-    if (band === undefined || value === undefined) continue;
-    if (stream === "spread" || value < band.low || value > band.high) return { stream, band };
+    if (band === undefined || value === undefined || !counts(stream, opening)) continue;
+    if (isSpread(stream) || isOutside(value, band)) return { stream, band };
   }
-  return { stream: "value", band: halfWayBand(opening) };
+  return undefined;
 }
 
-function halfWayBand({ value, local }: PointScore): Band {
-  const middle = (value + local.centre) / 2;
-  return value > local.centre
-    ? { low: -Number.MAX_VALUE, high: middle }
-    : { low: middle, high: Number.MAX_VALUE };
+/** A residual is no witness where the days are not alike. */
+function counts(stream: StreamName, { seasonal }: PointScore): boolean {
+  return seasonal !== undefined || !stream.startsWith("residual");
+}
+
+/** A season goes on while an incident lasts; where there is one, the jump is followed as a residual. */
+function halfWayWatch({ value, local, seasonal }: PointScore): Watch {
+  const middle = (value + local.centre) / 2 - (seasonal ?? 0);
+  return {
+    stream: seasonal === undefined ? "value" : "residual",
+    band: beyond(middle, value > local.centre ? "up" : "down"),
+  };
+}
+
+/** A slow change lasts while the level stays on the far side of half the way that it had come. */
+function driftWatch(opening: PointScore, reason: Reason): Watch | undefined {
+  if (opening.novelty === "fresh" || !DRIFTS.has(reason)) return undefined;
+  const stream = opening.seasonal === undefined ? "level" : "residual_level";
+  const [level, band] = [opening.streams[stream], opening.bands[stream]];
+  if (level === undefined || band === undefined || !isOutside(level, band)) return undefined;
+  const middle = (level + (band.low + band.high) / 2) / 2;
+  return { stream, band: beyond(middle, level > middle ? "up" : "down") };
+}
+
+/** The band of all that is not beyond `limit`. */
+function beyond(limit: number, direction: Direction): Band {
+  return direction === "up"
+    ? { low: -Number.MAX_VALUE, high: limit }
+    : { low: limit, high: Number.MAX_VALUE };
 }

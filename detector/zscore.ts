@@ -1,5 +1,6 @@
-import type { PastWindow } from "./novelty.ts";
-import { SortedWindow } from "./sorted-window.ts";
+import type { Arena } from "./arena.ts";
+import type { PastWindow } from "./past-window.ts";
+import { SketchWindow } from "./sketch-window.ts";
 import type { ZScore } from "./types.ts";
 
 /**
@@ -7,15 +8,19 @@ import type { ZScore } from "./types.ts";
  * hours, a day. The longest window (4032 points) is the value stream's own and is not kept twice.
  */
 const SHORT_WINDOWS_POINTS = [30, 288, 1440] as const;
+/** The shortest window is exact; the others tell a median and a scale well from so few. */
+const Z_ENTRIES = 48;
 const Z_FROM_VALUES = 12;
 /** Beyond this a z only says that the window was constant. */
 const Z_LIMIT = 1000;
 
 /** Windows of raw values for z-scores; kept beside the novelty windows. */
-export type ZWindows = readonly SortedWindow[];
+export type ZWindows = readonly PastWindow[];
 
-export function createZWindows(): ZWindows {
-  return SHORT_WINDOWS_POINTS.map((points) => new SortedWindow(points));
+export function createZWindows(arena?: Arena): ZWindows {
+  return SHORT_WINDOWS_POINTS.map(
+    (points) => new SketchWindow(points, Math.min(points, Z_ENTRIES), arena),
+  );
 }
 
 /**

@@ -108,7 +108,9 @@ function textOf(
   const path = isSecret ? env[`${name}_FILE`] : undefined;
   if (path === undefined || path === "") return undefined;
   try {
-    return readFileSync(path, "utf8").replace(/\r?\n$/, "");
+    const content = readFileSync(path, "utf8").replace(/\r?\n$/, "");
+    if (content === "") problems.push(`${name}_FILE: the file is empty`);
+    return content === "" ? undefined : content;
   } catch (error) {
     problems.push(`${name}_FILE: cannot be read: ${messageOf(error)}`);
     return undefined;

@@ -10,12 +10,15 @@ const labelsSchema = z
   .nullish()
   .transform((labels) => labels ?? {});
 
-/** Kept as text: Alertmanager sends nanoseconds, which a Date would cut. */
+/** Kept as text: Alertmanager sends nanoseconds, which a Date would cut. Four digits of a year, as PostgreSQL reads it. */
 const timestampSchema = z
   .string()
+  .regex(/^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/, {
+    error: "must be an RFC 3339 time",
+  })
   .refine((value) => !Number.isNaN(Date.parse(value)), { error: "must be an RFC 3339 time" });
 
-const alertSchema = z.object({
+export const alertSchema = z.object({
   status: z.enum(["firing", "resolved"]),
   labels: labelsSchema,
   annotations: labelsSchema,
@@ -27,6 +30,7 @@ const alertSchema = z.object({
     .transform((value) => value ?? ""),
   fingerprint: z
     .string()
+    .max(128)
     .nullish()
     .transform((value) => value ?? ""),
 });
@@ -41,7 +45,8 @@ export const alertFrameSchema = z.object({
     .string()
     .nullish()
     .transform((value) => value ?? ""),
-  alerts: z.array(alertSchema).max(50_000),
+  /** Read one by one with {@link alertSchema}. */
+  alerts: z.array(z.unknown()).max(50_000),
   truncatedAlerts: z
     .number()
     .nullish()
@@ -53,4 +58,6 @@ export const alertFrameSchema = z.object({
 });
 
 export type Alert = z.infer<typeof alertSchema>;
-export type AlertFrame = z.infer<typeof alertFrameSchema>;
+export type AlertFrame = Omit<z.infer<typeof alertFrameSchema>, "alerts"> & {
+  readonly alerts: readonly Alert[];
+};

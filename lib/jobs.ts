@@ -4,12 +4,7 @@ import type { Queryable } from "./postgres.ts";
 
 /** The durable queue: a job that is sent in a transaction exists if, and only if, that transaction commits. */
 export interface Jobs {
-  send(
-    tx: Queryable,
-    queue: string,
-    data: object,
-    options?: { readonly startAfter?: Date },
-  ): Promise<void>;
+  send(tx: Queryable, queue: string, data: object): Promise<void>;
   /** Runs `handler` for each job; an error gives the job back for a later try. Handlers are idempotent: a job can come twice. */
   work<Data extends object>(queue: string, handler: (data: Data) => Promise<void>): Promise<void>;
   stop(): Promise<void>;
@@ -65,8 +60,8 @@ export async function openJobs(
   });
   await boss.start();
   return {
-    send: async (tx, queue, data, options = {}) => {
-      await boss.send(queue, data, { ...options, db: inTransactionOf(tx) });
+    send: async (tx, queue, data) => {
+      await boss.send(queue, data, { db: inTransactionOf(tx) });
     },
     work: async <Data extends object>(queue: string, handler: (data: Data) => Promise<void>) => {
       const options = {

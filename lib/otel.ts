@@ -46,6 +46,7 @@ registerInstrumentations({
   tracerProvider: provider,
   instrumentations: [
     new HttpInstrumentation({
+      redactedQueryParamsServer: ["token"], // who holds an approval link may answer in its owner's name
       ignoreIncomingRequestHook: ({ url }) => /^\/(health|ready|metrics)/.test(url ?? ""),
     }),
     new ExpressInstrumentation(),

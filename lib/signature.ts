@@ -23,6 +23,22 @@ export interface SignatureHeaders {
   readonly timestamp: string | undefined;
 }
 
+/** What can be told before the body is read: the form of the headers, and their age. */
+export function couldBeSigned(
+  { signature = "", timestamp = "" }: SignatureHeaders,
+  now: Date,
+): boolean {
+  return (
+    /^(sha256=)?[0-9a-f]{64}$/.test(signature) &&
+    /^\d{1,12}$/.test(timestamp) &&
+    isFresh(Number(timestamp), now)
+  );
+}
+
+function isFresh(timestampSeconds: number, now: Date): boolean {
+  return Math.abs(now.getTime() / 1000 - timestampSeconds) <= MAX_AGE_SECONDS;
+}
+
 /** Compares in constant time; says "expired" only for a signature that is right. */
 export function verifySignature(
   secret: string,
@@ -39,7 +55,7 @@ export function verifySignature(
     )
   )
     return "bad";
-  return Math.abs(now.getTime() / 1000 - Number(timestamp)) <= MAX_AGE_SECONDS ? "ok" : "expired";
+  return isFresh(Number(timestamp), now) ? "ok" : "expired";
 }
 
 /** True when both texts are equal; the time it takes tells nothing about where they differ. */

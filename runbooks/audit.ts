@@ -4,9 +4,13 @@ import { currentTraceId } from "../lib/tracing.ts";
 import type { AuditEvent, Run } from "./types.ts";
 
 /** What an audit row says about the run that it belongs to. */
-export type AuditSubject = Pick<Run, "id" | "namespace" | "app" | "targetKey"> & {
+export interface AuditSubject {
+  readonly id: string | null;
+  readonly namespace: string | null;
+  readonly app: string | null;
+  readonly targetKey: string | null;
   readonly plan?: Run["plan"];
-};
+}
 
 /** Appends one row per event. Call it in the transaction of the change that the events tell of: no change without a row. */
 export async function appendAudit(

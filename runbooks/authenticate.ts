@@ -1,4 +1,4 @@
-import { equalInConstantTime, verifySignature } from "../lib/signature.ts";
+import { couldBeSigned, equalInConstantTime, verifySignature } from "../lib/signature.ts";
 import type { Secret } from "../lib/secret.ts";
 
 export interface Credentials {
@@ -18,11 +18,15 @@ export interface AuthenticationHeaders {
 export type Sender =
   | { readonly kind: "known"; readonly source: string }
   /** The signature covers the body: call `verify` once it is read. */
-  | { readonly kind: "signed"; readonly verify: (body: Buffer, now: Date) => string | undefined }
+  | { readonly kind: "signed"; readonly verify: (body: Buffer) => string | undefined }
   | { readonly kind: "refused" };
 
 /** Says who sends, from the headers alone, so that the body of a stranger is never read. */
-export function authenticate(headers: AuthenticationHeaders, credentials: Credentials): Sender {
+export function authenticate(
+  headers: AuthenticationHeaders,
+  credentials: Credentials,
+  now: Date,
+): Sender {
   const { token, hmacKey, allowAnonymous } = credentials;
   if (headers.authorization !== undefined) {
     const given = presentedToken(headers.authorization);
@@ -31,10 +35,10 @@ export function authenticate(headers: AuthenticationHeaders, credentials: Creden
     return right ? { kind: "known", source: "alertmanager" } : { kind: "refused" };
   }
   if (headers.signature !== undefined) {
-    if (hmacKey === undefined) return { kind: "refused" };
+    if (hmacKey === undefined || !couldBeSigned(headers, now)) return { kind: "refused" };
     return {
       kind: "signed",
-      verify: (body, now) =>
+      verify: (body) =>
         verifySignature(hmacKey.reveal(), headers, body, now) === "ok" ? "detector" : undefined,
     };
   }

@@ -15,10 +15,16 @@ import {
   required,
   ConfigError,
 } from "../lib/config.ts";
+import { messageOf } from "../lib/error.ts";
 import { isLoopbackHost } from "../lib/loopback.ts";
+import type { Secret } from "../lib/secret.ts";
+import { actionNames } from "./actions/index.ts";
+import { parsePolicy } from "./policy.ts";
 
 /** A shorter key can be guessed; 32 bytes is HMAC-SHA256's own size. */
 const APPROVAL_SECRET_MIN_LENGTH = 32;
+/** A webhook token is compared, not used as a key; shorter ones can be guessed. */
+const WEBHOOK_SECRET_MIN_LENGTH = 16;
 
 export const shape = {
   host: withDefault(
@@ -121,6 +127,12 @@ export const shape = {
     text,
     "the runbook catalogue; ops/runbooks/runbooks.yaml of this package when unset",
   ),
+  cluster: withDefault(
+    "RUNBOOK_CLUSTER",
+    text,
+    "default",
+    "name of the cluster that KUBECONFIG reaches; alerts whose label cluster differs are left alone",
+  ),
   kubeconfig: optional("KUBECONFIG", text, "cluster access; the pod's service account when unset"),
 } as const;
 
@@ -129,7 +141,11 @@ export type RunbooksConfig = Config<typeof shape>;
 /** @throws ConfigError with all problems, those between variables included */
 export function readRunbooksConfig(env: Environment): RunbooksConfig {
   const config = readConfig(shape, env);
-  const problems = [...senderProblems(config), ...approvalProblems(config)];
+  const problems = [
+    ...senderProblems(config),
+    ...secretProblems(config),
+    ...policyProblems(config),
+  ];
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
 }
@@ -142,8 +158,25 @@ function senderProblems({ webhookToken, webhookSecret, host }: RunbooksConfig): 
   ];
 }
 
-function approvalProblems({ approvalSecret }: RunbooksConfig): readonly string[] {
-  if (approvalSecret === undefined || approvalSecret.reveal().length >= APPROVAL_SECRET_MIN_LENGTH)
+function secretProblems(config: RunbooksConfig): readonly string[] {
+  return [
+    ...tooShort("RUNBOOK_APPROVAL_SECRET", config.approvalSecret, APPROVAL_SECRET_MIN_LENGTH),
+    ...tooShort("RUNBOOK_WEBHOOK_TOKEN", config.webhookToken, WEBHOOK_SECRET_MIN_LENGTH),
+    ...tooShort("AIOPS_WEBHOOK_SECRET", config.webhookSecret, WEBHOOK_SECRET_MIN_LENGTH),
+  ];
+}
+
+function tooShort(name: string, value: Secret | undefined, length: number): readonly string[] {
+  if (value === undefined || value.reveal().length >= length) return [];
+  return [`${name}: must have at least ${length} characters`];
+}
+
+/** A policy that cannot be read must stop the start, and be told with the other problems. */
+function policyProblems({ policy }: RunbooksConfig): readonly string[] {
+  try {
+    parsePolicy(policy, "env", actionNames);
     return [];
-  return [`RUNBOOK_APPROVAL_SECRET: must have at least ${APPROVAL_SECRET_MIN_LENGTH} characters`];
+  } catch (error) {
+    return [`RUNBOOK_AUTOFIX_POLICY: ${messageOf(error)}`];
+  }
 }

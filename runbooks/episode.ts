@@ -10,7 +10,8 @@ export interface Episode {
 
 /**
  * Opens the episode of a firing alert, or touches the one that is open. `startsAt` may move back, when Alertmanager merges
- * overlapping alerts; the identity is (source, fingerprint) while the alert is not resolved.
+ * overlapping alerts; the identity is (source, fingerprint) while the alert is not resolved. A start after the episode was
+ * last seen is a new incident whose predecessor's end was never told.
  *
  * @returns undefined for a firing that is older than the alert's last resolve: a late or repeated delivery
  */
@@ -18,53 +19,126 @@ export async function openEpisode(
   tx: Queryable,
   source: string,
   alert: Alert,
+  truncated: boolean,
 ): Promise<Episode | undefined> {
-  const fingerprint = fingerprintOf(alert);
+  const key = [source, fingerprintOf(alert), alert.startsAt];
   const { rows: stale } = await tx.query(
     `SELECT 1 FROM episodes WHERE source = $1 AND fingerprint = $2 AND resolved_at >= $3 LIMIT 1`,
-    [source, fingerprint, alert.startsAt],
+    key,
   );
   if (stale.length > 0) return undefined;
-  const { rows } = await tx.query<{ id: string; run_id: string | null }>(
-    `INSERT INTO episodes (source, fingerprint, labels, annotations, first_starts_at)
-     VALUES ($1, $2, $3, $4, $5)
+  await tx.query(
+    `UPDATE episodes SET resolved_at = last_seen_at
+      WHERE source = $1 AND fingerprint = $2 AND resolved_at IS NULL AND last_seen_at < $3::timestamptz`,
+    key,
+  );
+  const { rows } = await tx.query<EpisodeRow>(
+    `INSERT INTO episodes (source, fingerprint, first_starts_at, labels, annotations, truncated)
+     VALUES ($1, $2, $3, $4, $5, $6)
      ON CONFLICT (source, fingerprint) WHERE resolved_at IS NULL
      DO UPDATE SET last_seen_at = now(), first_starts_at = least(episodes.first_starts_at, excluded.first_starts_at)
      RETURNING id, run_id`,
-    [
-      source,
-      fingerprint,
-      JSON.stringify(alert.labels),
-      JSON.stringify(alert.annotations),
-      alert.startsAt,
-    ],
+    [...key, JSON.stringify(alert.labels), JSON.stringify(alert.annotations), truncated],
   );
-  const [row] = rows;
-  if (row === undefined) throw new Error("the episode returned no row");
-  return { id: row.id, runId: row.run_id ?? undefined };
+  return toEpisode(rows);
 }
 
-/** Closes the open episode of a resolved alert; a resolved that is older than the episode's start is stale and ignored. */
+/**
+ * Closes the open episode of a resolved alert; a resolved that is older than the episode's start is stale and ignored. One
+ * that comes before its firing (several workers, retries) is kept as an episode that is over, so that the firing is known
+ * to be late.
+ */
 export async function closeEpisode(
   tx: Queryable,
   source: string,
   alert: Alert,
 ): Promise<Episode | undefined> {
-  const { rows } = await tx.query<{ id: string; run_id: string | null }>(
+  const endsAt = alert.endsAt.startsWith("0001-") ? new Date().toISOString() : alert.endsAt;
+  const key = [source, fingerprintOf(alert), endsAt];
+  const { rows } = await tx.query<EpisodeRow>(
     `UPDATE episodes SET resolved_at = greatest(first_starts_at, least($3::timestamptz, now())), last_seen_at = now()
       WHERE source = $1 AND fingerprint = $2 AND resolved_at IS NULL AND first_starts_at <= $3::timestamptz
       RETURNING id, run_id`,
-    [
-      source,
-      fingerprintOf(alert),
-      alert.endsAt.startsWith("0001-") ? new Date().toISOString() : alert.endsAt,
-    ],
+    key,
   );
-  return rows[0] === undefined ? undefined : { id: rows[0].id, runId: rows[0].run_id ?? undefined };
+  if (rows.length > 0) return toEpisode(rows);
+  await tx.query(
+    `INSERT INTO episodes (source, fingerprint, resolved_at, first_starts_at, labels, annotations)
+     SELECT $1, $2, $3, least($4::timestamptz, $3::timestamptz), $5, $6
+      WHERE NOT EXISTS (SELECT 1 FROM episodes
+                         WHERE source = $1 AND fingerprint = $2 AND (resolved_at IS NULL OR resolved_at >= $3))`,
+    [...key, alert.startsAt, JSON.stringify(alert.labels), JSON.stringify(alert.annotations)],
+  );
+  return undefined;
+}
+
+interface EpisodeRow {
+  readonly id: string;
+  readonly run_id: string | null;
+}
+
+function toEpisode([row]: readonly EpisodeRow[]): Episode {
+  if (row === undefined) throw new Error("the episode returned no row");
+  return { id: row.id, runId: row.run_id ?? undefined };
+}
+
+/** Leaves the alert for later: its target rests after a run. */
+export async function postponeEpisode(tx: Queryable, episode: Episode, at: Date): Promise<void> {
+  await tx.query("UPDATE episodes SET admit_at = $2 WHERE id = $1", [episode.id, at]);
+}
+
+/** Alerts whose target has rested, and that still fire. */
+export async function findWaitingEpisodes(database: Queryable): Promise<readonly string[]> {
+  const { rows } = await database.query<{ id: string }>(
+    `SELECT id FROM episodes WHERE admit_at <= now() AND resolved_at IS NULL AND run_id IS NULL
+      ORDER BY admit_at LIMIT 100`,
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** A postponed alert as it was told; undefined when it has resolved, or somebody else is at it. */
+export async function takeWaitingEpisode(
+  tx: Queryable,
+  id: string,
+): Promise<
+  | {
+      readonly episode: Episode;
+      readonly source: string;
+      readonly alert: Alert;
+      readonly truncated: boolean;
+    }
+  | undefined
+> {
+  const { rows } = await tx.query<{
+    source: string;
+    labels: Alert["labels"];
+    annotations: Alert["annotations"];
+    starts_at: Date;
+    fingerprint: string;
+    truncated: boolean;
+  }>(
+    `SELECT source, labels, annotations, first_starts_at AS starts_at, fingerprint, truncated FROM episodes
+      WHERE id = $1 AND resolved_at IS NULL AND run_id IS NULL AND admit_at <= now() FOR UPDATE SKIP LOCKED`,
+    [id],
+  );
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  const { source, truncated, starts_at: startsAt, ...known } = row;
+  const alert = {
+    ...known,
+    status: "firing" as const,
+    startsAt: startsAt.toISOString(),
+    endsAt: "0001-01-01T00:00:00Z",
+    generatorURL: "",
+  };
+  return { episode: { id, runId: undefined }, source, alert, truncated };
 }
 
 export async function linkEpisode(tx: Queryable, episode: Episode, runId: string): Promise<void> {
-  await tx.query("UPDATE episodes SET run_id = $2 WHERE id = $1", [episode.id, runId]);
+  await tx.query("UPDATE episodes SET run_id = $2, admit_at = NULL WHERE id = $1", [
+    episode.id,
+    runId,
+  ]);
 }
 
 /** The alerts of a run that still fire. */

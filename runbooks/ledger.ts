@@ -116,24 +116,24 @@ async function fenced<Row extends object>(
   return rows;
 }
 
-/** Runs that nobody works on although somebody should: their worker was killed, or their job was lost. */
-export async function findAbandonedRuns(database: Queryable): Promise<readonly string[]> {
+/**
+ * Runs that somebody should look at now: one that verifies, one whose approval has expired or whose alerts have all
+ * resolved, and one that should go on although nobody holds it (its worker was killed, or its job was lost).
+ */
+export async function findDueRuns(database: Queryable): Promise<readonly string[]> {
   const { rows } = await database.query<{ id: string }>(
     `SELECT id FROM runs
-      WHERE finished_at IS NULL AND (lease_until IS NULL OR lease_until < now()) AND updated_at < now() - interval '5 seconds'
-        AND (state <> 'approval_pending'
-             OR NOT EXISTS (SELECT 1 FROM approvals WHERE run_id = runs.id AND state = 'pending' AND expires_at > now()))
+      WHERE finished_at IS NULL AND (lease_until IS NULL OR lease_until < now())
+        AND CASE state
+              WHEN 'verifying' THEN true
+              WHEN 'approval_pending' THEN
+                NOT EXISTS (SELECT 1 FROM approvals WHERE run_id = runs.id AND state = 'pending' AND expires_at > now())
+                OR NOT EXISTS (SELECT 1 FROM episodes WHERE run_id = runs.id AND resolved_at IS NULL)
+              ELSE updated_at < now() - interval '5 seconds'
+            END
       ORDER BY updated_at LIMIT 100`,
   );
   return rows.map(({ id }) => id);
-}
-
-/** True while somebody still has to do something about the run. */
-export async function isUnfinished(id: string, database: Queryable): Promise<boolean> {
-  return (
-    (await database.query("SELECT 1 FROM runs WHERE id = $1 AND finished_at IS NULL", [id]))
-      .rowCount > 0
-  );
 }
 
 export async function findRun(id: string, database: Queryable): Promise<Run | undefined> {

@@ -1,4 +1,5 @@
-import { alertFrameSchema, type AlertFrame } from "../lib/contracts.ts";
+import type { z } from "zod";
+import { alertFrameSchema, alertSchema, type Alert, type AlertFrame } from "../lib/contracts.ts";
 import { messageOf } from "../lib/error.ts";
 
 /** Alertmanager's frame is 4 levels deep; JSON.stringify fails at 10,000 (measured), so depth is bounded before parsing. */
@@ -21,12 +22,43 @@ export function parseFrame(body: Buffer): Parsed {
   } catch (error) {
     return malformed(`body: is not JSON: ${messageOf(error)}`);
   }
-  const result = alertFrameSchema.safeParse(value);
-  if (result.success) return { kind: "frame", frame: result.data };
-  const problems = result.error.issues.map(
-    ({ path, message }) => `${path.join(".") || "body"}: ${message}`,
-  );
-  return malformed(problems.slice(0, MAX_PROBLEMS_SHOWN).join("; "));
+  return readFrame(value);
+}
+
+/**
+ * Alert by alert, and no further than the first that is wrong: the schema would collect a problem for each of a million
+ * wrong members.
+ */
+function readFrame(value: unknown): Parsed {
+  const head = alertFrameSchema.safeParse(value);
+  if (!head.success) return malformed(describe(head.error.issues));
+  const alerts: Alert[] = [];
+  for (const [at, raw] of head.data.alerts.entries()) {
+    const alert = safely(() => alertSchema.safeParse(raw));
+    if (alert === undefined) return malformed(`alerts.${at}: has too many members that are wrong`);
+    if (!alert.success) return malformed(describe(alert.error.issues, `alerts.${at}.`));
+    alerts.push(alert.data);
+  }
+  return { kind: "frame", frame: { ...head.data, alerts } };
+}
+
+/** Undefined where the schema library itself gives up (its stack ends at some 100,000 problems). */
+function safely<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+function describe(issues: readonly z.core.$ZodIssue[], prefix = ""): string {
+  return issues
+    .slice(0, MAX_PROBLEMS_SHOWN)
+    .map(
+      ({ path, message }) =>
+        `${`${prefix}${path.join(".")}`.replace(/\.$/, "") || "body"}: ${message}`,
+    )
+    .join("; ");
 }
 
 function malformed(problem: string): Parsed {

@@ -4,9 +4,6 @@ import type { Request } from "express";
 import { hasCode } from "../lib/error.ts";
 import { HttpProblem } from "../lib/problem.ts";
 
-/** 17,000 alerts of the size that Alertmanager sends. */
-const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
-
 type Unpack = (packed: Buffer, options: { readonly maxOutputLength: number }) => Promise<Buffer>;
 
 const UNPACK: ReadonlyMap<string, Unpack> = new Map<string, Unpack>([
@@ -22,33 +19,33 @@ const UNPACK: ReadonlyMap<string, Unpack> = new Map<string, Unpack>([
  *
  * @throws HttpProblem 400, 413 or 415
  */
-export async function readBody(request: Request): Promise<Buffer> {
+export async function readBody(request: Request, limit: number): Promise<Buffer> {
   const encoding = request.get("content-encoding")?.trim().toLowerCase() ?? "identity";
   const unpack = UNPACK.get(encoding);
   try {
     if (unpack === undefined) throw new HttpProblem(415, "Unsupported content encoding", encoding);
-    if (Number(request.get("content-length") ?? 0) > BODY_LIMIT_BYTES) throw tooLarge();
-    return await unpack(await collect(request), { maxOutputLength: BODY_LIMIT_BYTES });
+    if (Number(request.get("content-length") ?? 0) > limit) throw tooLarge(limit);
+    return await unpack(await collect(request, limit), { maxOutputLength: limit });
   } catch (error) {
     request.resume(); // a sender that still writes must come to read the answer
     if (error instanceof HttpProblem) throw error;
-    if (hasCode(error, "ERR_BUFFER_TOO_LARGE")) throw tooLarge();
+    if (hasCode(error, "ERR_BUFFER_TOO_LARGE")) throw tooLarge(limit);
     throw new HttpProblem(400, "Unreadable body", `It ended early, or it is not ${encoding}.`);
   }
 }
 
-async function collect(request: Request): Promise<Buffer> {
+async function collect(request: Request, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   // The default would destroy the connection on a throw, and with it the answer.
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > BODY_LIMIT_BYTES) throw tooLarge();
+    if (bytes > limit) throw tooLarge(limit);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
 
-function tooLarge(): HttpProblem {
-  return new HttpProblem(413, "Body too large", `At most ${BODY_LIMIT_BYTES} bytes are read.`);
+function tooLarge(limit: number): HttpProblem {
+  return new HttpProblem(413, "Body too large", `At most ${limit} bytes are read.`);
 }

@@ -19,24 +19,47 @@ export interface ReceiveDeps {
   readonly inboxIsFull: () => boolean;
 }
 
+/** 17,000 alerts of the size that Alertmanager sends. */
+const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
+/** A signature can only be checked over the whole body, so strangers are read as well: the detector sends one alert (4 kB). */
+const SIGNED_BODY_LIMIT_BYTES = 1024 * 1024;
+/** Bodies in memory at once; past it the sender is asked to come again. */
+const READING_AT_ONCE_MAX = 128;
+
 /** The way of an alert in: authenticate → parse → store → answer. The answer is given only for what is committed. */
-export async function receive(request: Request, deps: ReceiveDeps): Promise<Receipt> {
-  return inSpan("runbooks.receive", {}, async () => {
-    const sender = authenticate(headersOf(request), deps.credentials);
-    if (sender.kind === "refused") throw unauthorized();
-    if (deps.inboxIsFull()) throw full();
+export function createReceiver(deps: ReceiveDeps): (request: Request) => Promise<Receipt> {
+  let reading = 0;
+  return async (request) =>
+    inSpan("runbooks.receive", {}, async () => {
+      const sender = authenticate(headersOf(request), deps.credentials, deps.clock.now());
+      if (sender.kind === "refused") throw unauthorized();
+      if (deps.inboxIsFull() || reading >= READING_AT_ONCE_MAX) throw full();
 
-    const raw = await readBody(request);
-    const source = sourceOf(sender, raw, deps.clock.now());
-    if (source === undefined) throw unauthorized();
+      reading += 1;
+      try {
+        return await take(request, sender, deps);
+      } finally {
+        reading -= 1;
+      }
+    });
+}
 
-    const parsed = parseFrame(raw);
-    if (parsed.kind === "malformed") {
-      await storeMalformed({ source, raw, problem: parsed.problem }, deps.database);
-      throw new HttpProblem(400, "Not an alert webhook", parsed.problem);
-    }
-    return storeDelivery({ source, raw, frame: parsed.frame }, deps.database, deps.enqueue);
-  });
+async function take(
+  request: Request,
+  sender: Exclude<Sender, { kind: "refused" }>,
+  deps: ReceiveDeps,
+): Promise<Receipt> {
+  const signed = sender.kind === "signed";
+  const raw = await readBody(request, signed ? SIGNED_BODY_LIMIT_BYTES : BODY_LIMIT_BYTES);
+  const source = signed ? sender.verify(raw) : sender.source;
+  if (source === undefined) throw unauthorized();
+
+  const parsed = parseFrame(raw);
+  if (parsed.kind === "malformed") {
+    await storeMalformed({ source, raw, problem: parsed.problem }, deps.database);
+    throw new HttpProblem(400, "Not an alert webhook", parsed.problem);
+  }
+  return storeDelivery({ source, raw, frame: parsed.frame }, deps.database, deps.enqueue);
 }
 
 function headersOf(request: Request) {
@@ -45,14 +68,6 @@ function headersOf(request: Request) {
     signature: request.get(SIGNATURE_HEADER),
     timestamp: request.get(TIMESTAMP_HEADER),
   };
-}
-
-function sourceOf(
-  sender: Exclude<Sender, { kind: "refused" }>,
-  raw: Buffer,
-  now: Date,
-): string | undefined {
-  return sender.kind === "known" ? sender.source : sender.verify(raw, now);
 }
 
 function unauthorized(): HttpProblem {

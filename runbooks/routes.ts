@@ -13,7 +13,7 @@ import {
 import { findRun } from "./ledger.ts";
 import { answeredPage, approvalPage } from "./pages/approval.ts";
 import { STYLESHEET } from "../lib/pages/layout.ts";
-import { receive, type ReceiveDeps } from "./receive.ts";
+import { createReceiver, type ReceiveDeps } from "./receive.ts";
 import type { RunbooksMetrics } from "./metrics.ts";
 
 const FORM_LIMIT_BYTES = 16 * 1024;
@@ -25,8 +25,9 @@ export interface RouteDeps extends ReceiveDeps {
 }
 
 export function addRoutes(app: Express, deps: RouteDeps): void {
+  const receive = createReceiver(deps);
   const webhook = async (request: Request, response: Response) => {
-    const receipt = await receive(request, deps);
+    const receipt = await receive(request);
     deps.metrics.received(receipt);
     response.status(202).json(receipt);
   };

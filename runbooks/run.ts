@@ -1,7 +1,7 @@
 import { withCorrelation } from "../lib/correlation.ts";
 import { failpoint } from "../lib/failpoint.ts";
 import { inSpan, inSpanFrom } from "../lib/tracing.ts";
-import { isUnfinished, leaseRun, LeaseLost, releaseLease, renewLease } from "./ledger.ts";
+import { leaseRun, LeaseLost, releaseLease, renewLease } from "./ledger.ts";
 import { awaitAnswer } from "./steps/await-answer.ts";
 import { decideAndAsk } from "./steps/decide-and-ask.ts";
 import { execute } from "./steps/execute.ts";
@@ -23,18 +23,13 @@ const STEPS: Readonly<Record<ActiveState, (run: Run, deps: RunDeps) => Promise<P
   verifying: verify,
 };
 
-const BUSY_RETRY_MS = 2_000;
 const LEASE_RENEWALS = 6; // a lease of 30 s is renewed every 5 s, so that one lost renewal does not lose the run
 
 /** Leads a run as far as it goes now. Any number of workers may call it for the same run: one of them works. */
 export async function advanceRun(runId: string, deps: RunDeps): Promise<void> {
   const { database, owner, leaseSeconds: seconds } = deps;
   const leased = await leaseRun({ id: runId, owner, seconds }, database);
-  if (leased === undefined) {
-    if (await isUnfinished(runId, database))
-      await callAgain(runId, new Date(Date.now() + BUSY_RETRY_MS), deps);
-    return;
-  }
+  if (leased === undefined) return; // somebody is at it, or it has ended; what is left is found by the sweep
   const heartbeat = setInterval(
     () => {
       renewLease(leased, seconds, database).catch((error: unknown) => {
@@ -65,10 +60,7 @@ async function walk(leased: Run, deps: RunDeps): Promise<void> {
     const progress = await inSpan(`runbooks.${state}`, { run: run.id }, async () =>
       STEPS[state](run, deps),
     );
-    if (progress.kind === "waiting") {
-      if (progress.until !== undefined) await callAgain(run.id, progress.until, deps);
-      return;
-    }
+    if (progress.kind === "waiting") return; // the sweep looks when it is due
     deps.log.info("run moved", {
       run: run.id,
       target: run.targetKey,
@@ -83,8 +75,4 @@ async function walk(leased: Run, deps: RunDeps): Promise<void> {
 
 function isActive(run: Run): run is Run & { readonly state: ActiveState } {
   return run.state in STEPS;
-}
-
-async function callAgain(runId: string, at: Date, { database, enqueue }: RunDeps): Promise<void> {
-  await enqueue(database, "runbooks-run", { runId }, at);
 }

@@ -14,7 +14,7 @@ import { version } from "../lib/version.ts";
 import { actionNames, actions } from "./actions/index.ts";
 import { kubernetesCluster } from "./adapters/kubernetes.ts";
 import { redisBreakerView } from "./adapters/redis.ts";
-import { admitDelivery, type AdmitDeps } from "./admit.ts";
+import { admitDelivery, admitWaitingEpisode, type AdmitDeps } from "./admit.ts";
 import { loadCatalog } from "./catalog/load.ts";
 import type { RunbooksConfig } from "./config.ts";
 import { createRunbooksMetrics, type RunbooksMetrics } from "./metrics.ts";
@@ -55,8 +55,10 @@ async function start(config: RunbooksConfig, log: Log, stack: StopStack): Promis
   const { cooldownSeconds, approvalSeconds } = config;
   const admitDeps = {
     database,
+    log,
     enqueue,
     catalog,
+    cluster: config.cluster,
     cooldownSeconds,
     deadlineSeconds: approvalSeconds + ACTION_SECONDS,
   };
@@ -103,6 +105,7 @@ async function startWorkers(
   stack: StopStack,
 ): Promise<() => number> {
   const admit = async (inboxId: string) => admitDelivery(inboxId, admitDeps);
+  const admitEpisode = async (episodeId: string) => admitWaitingEpisode(episodeId, admitDeps);
   const advance = async (runId: string) => advanceRun(runId, runDeps);
   await jobs.work<{ inboxId: string }>("runbooks-inbox", async ({ inboxId }) => admit(inboxId));
   await jobs.work<{ runId: string }>("runbooks-run", async ({ runId }) => advance(runId));
@@ -118,6 +121,7 @@ async function startWorkers(
     clock: systemClock,
     log,
     admit,
+    admitEpisode,
     advance,
     inboxWaiting,
   });
@@ -160,6 +164,5 @@ function credentialsOf({ webhookToken, webhookSecret, host }: RunbooksConfig, lo
 }
 
 export function enqueueWith(jobs: Pick<Jobs, "send">): Enqueue {
-  return async (tx, queue, data, startAfter) =>
-    jobs.send(tx, queue, data, startAfter === undefined ? {} : { startAfter });
+  return async (tx, queue, data) => jobs.send(tx, queue, data);
 }

@@ -2,22 +2,27 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { Database } from "../lib/postgres.ts";
 import { findWaitingDeliveries } from "./admit.ts";
-import { findAbandonedRuns } from "./ledger.ts";
+import { findWaitingEpisodes } from "./episode.ts";
+import { findDueRuns } from "./ledger.ts";
 
 const INTERVAL_MS = 2_000;
+/** One slow or failing item must not hold up the rest. */
+const AT_ONCE = 8;
 
 export interface SweepDeps {
   readonly database: Database;
   readonly clock: Clock;
   readonly log: Log;
   readonly admit: (inboxId: string) => Promise<void>;
+  readonly admitEpisode: (episodeId: string) => Promise<void>;
   readonly advance: (runId: string) => Promise<void>;
   readonly inboxWaiting: (deliveries: number) => void;
 }
 
 /**
- * Looks again and again for work that nobody does: the job of a killed worker, or one that the engine gave up on. The rows
- * themselves are the truth about what is left to do; the queue only makes it fast.
+ * Looks again and again for what is due: an approval that expires, a rollout to be verified, a target whose rest is over;
+ * and for work that nobody does, because its worker was killed or its job was lost. The rows themselves are the truth about
+ * what is left to do; the queue only makes it fast.
  */
 export async function sweepUntil(signal: AbortSignal, deps: SweepDeps): Promise<void> {
   while (!signal.aborted) {
@@ -30,14 +35,36 @@ export async function sweepUntil(signal: AbortSignal, deps: SweepDeps): Promise<
   }
 }
 
-async function sweep({ database, log, admit, advance, inboxWaiting }: SweepDeps): Promise<void> {
+async function sweep({
+  database,
+  log,
+  admit,
+  admitEpisode,
+  advance,
+  inboxWaiting,
+}: SweepDeps): Promise<void> {
   const { rows } = await database.query<{ waiting: number }>(
     "SELECT count(*)::int AS waiting FROM inbox WHERE processed_at IS NULL",
   );
   inboxWaiting(rows[0]?.waiting ?? 0);
-  for (const id of await findWaitingDeliveries(database)) await admit(id);
-  for (const id of await findAbandonedRuns(database)) {
-    log.warn("abandoned run taken up", { run: id });
-    await advance(id);
-  }
+  await each(await findWaitingDeliveries(database), admit, log);
+  await each(await findWaitingEpisodes(database), admitEpisode, log);
+  await each(await findDueRuns(database), advance, log);
+}
+
+/** Every item gets its turn, whatever becomes of those before it. */
+async function each(
+  ids: readonly string[],
+  work: (id: string) => Promise<void>,
+  log: Log,
+): Promise<void> {
+  const waiting = [...ids];
+  const worker = async () => {
+    for (let id = waiting.shift(); id !== undefined; id = waiting.shift()) {
+      await work(id).catch((error: unknown) => {
+        log.warn("not done, will be tried again", { id, error });
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }

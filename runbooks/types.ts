@@ -114,6 +114,8 @@ export interface Workload {
   readonly availableReplicas: number;
   readonly paused: boolean;
   readonly restartedAt: string | undefined;
+  /** The last run that restarted it; stays when somebody else restarts it afterwards. */
+  readonly restartedBy: string | undefined;
 }
 
 /** The cluster, as narrow as the actions need it. Errors are {@link ClusterError}. */
@@ -166,5 +168,4 @@ export type Enqueue = (
   tx: Queryable,
   queue: "runbooks-inbox" | "runbooks-run",
   data: object,
-  startAfter?: Date,
 ) => Promise<void>;

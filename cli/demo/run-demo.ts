@@ -1,6 +1,7 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { systemClock, type Clock } from "../../lib/clock.ts";
+import { hasCode } from "../../lib/error.ts";
 import { startEmbeddedPostgres } from "../../lib/embedded-postgres.ts";
 import { StopStack } from "../../lib/lifecycle.ts";
 import { createLogger, type Log } from "../../lib/log.ts";
@@ -8,6 +9,7 @@ import { migrate } from "../../lib/migrate.ts";
 import { Secret } from "../../lib/secret.ts";
 import { startServices } from "../all.ts";
 import type { Context } from "../context.ts";
+import { CommandFailure, EXIT } from "../exit-code.ts";
 import { acceleratedClock } from "./clock.ts";
 import { demoEnvironment } from "./environment.ts";
 import { makeKeys } from "./keys.ts";
@@ -38,7 +40,11 @@ const REPLAY_MS = 2 * 60 * MINUTE_MS;
  */
 export async function runDemo(options: DemoOptions, context: Context): Promise<void> {
   const folder = resolve(options.folder);
-  await mkdir(folder, { recursive: true });
+  await mkdir(dirname(folder), { recursive: true });
+  await mkdir(folder).catch((error: unknown) => {
+    if (!hasCode(error, "EEXIST")) throw error; // what lies there is somebody's: the demo removes its database at the end
+    throw new CommandFailure(EXIT.usage, `${folder} is there already; name a new folder`);
+  });
   const narrator = createNarrator(context, STEPS);
   const webhookSecret = new Secret(crypto.randomUUID());
   const log = createLogger({

@@ -1,10 +1,11 @@
 import type {
   Anomaly,
+  AnomalyReason,
   CloseCause,
   Direction,
   Labels,
   OpenEpisode,
-  Reason,
+  Severity,
   ZScore,
 } from "../types.ts";
 
@@ -17,8 +18,9 @@ export interface AnomalyRow {
   readonly labels: Labels;
   readonly namespace: string;
   readonly app: string;
-  readonly reason: Reason;
+  readonly reason: AnomalyReason;
   readonly direction: Direction;
+  readonly severity: Severity;
   readonly opened_at: Date;
   readonly last_seen_at: Date;
   readonly closed_at: Date | null;
@@ -32,7 +34,8 @@ export interface AnomalyRow {
   readonly sparkline: string;
   readonly evidence: OpenEpisode;
   readonly model_sha256: string | null;
-  readonly published_at: Date | null;
+  readonly step_ms: string | null;
+  readonly history_from: Date | null;
 }
 
 export function anomalyOf(row: AnomalyRow): Anomaly {
@@ -46,7 +49,7 @@ export function anomalyOf(row: AnomalyRow): Anomaly {
     app: row.app,
     reason: row.reason,
     direction: row.direction,
-    severity: "warning",
+    severity: row.severity,
     openedAt: row.opened_at.getTime(),
     lastSeenAt: row.last_seen_at.getTime(),
     closedAt: row.closed_at?.getTime(),
@@ -59,6 +62,8 @@ export function anomalyOf(row: AnomalyRow): Anomaly {
     zscores: row.zscores,
     sparkline: row.sparkline,
     modelSha256: row.model_sha256 ?? undefined,
+    step: row.step_ms === null ? undefined : Number(row.step_ms),
+    historyFrom: row.history_from?.getTime(),
     evidence: row.evidence,
   };
 }

@@ -1,14 +1,17 @@
 import type { Database, Queryable } from "../../lib/postgres.ts";
 import type {
-  AlertStatus,
   Anomaly,
+  AnomalyFilter,
   AnomalyStore,
+  ChannelName,
+  Mailing,
   MetricQuery,
   Progress,
   Resume,
   Sighting,
   StoredModel,
 } from "../types.ts";
+import { settleByName } from "./outbox-table.ts";
 import { anomalyOf, type AnomalyRow, toJson } from "./anomaly-row.ts";
 
 interface ModelRow {
@@ -21,17 +24,18 @@ interface ModelRow {
 }
 
 /** The detector's tables (sql/0002_detector.sql). Errors of the driver come through unchanged. */
-export function openStore(database: Database): AnomalyStore {
+export function openStore(database: Database, channels: readonly ChannelName[] = []): AnomalyStore {
   return {
     resume: async (metric) => resume(database, metric),
-    open: async (anomaly) => insertAnomaly(database, anomaly),
-    close: async (anomaly) => closeEpisode(database, anomaly),
-    delivered: async (id, status, at) => markDelivered(database, { id, status, at }),
+    open: async (anomaly, mailing) => insertAnomaly(database, anomaly, { channels, mailing }),
+    close: async (anomaly, mailing) => closeEpisode(database, anomaly, { channels, mailing }),
+    settle: async (delivery, result) => settleByName(database, delivery, result),
     saveProgress: async (progress, sightings) =>
       database.inTransaction(async (tx) => saveProgress(tx, progress, sightings)),
-    undelivered: async (since) => undelivered(database, since),
-    recent: async (limit) => recent(database, limit),
-    newestModel: async () => newestModel(database),
+    list: async (filter) => list(database, filter),
+    find: async (id) => find(database, id),
+    model: async (sha256) => model(database, "WHERE sha256 = $1", [sha256]),
+    newestModel: async () => model(database, "", []),
     saveModel: async (model) => saveModel(database, model),
   };
 }
@@ -51,24 +55,33 @@ async function resume(database: Queryable, { name, expr }: MetricQuery): Promise
   };
 }
 
-async function closeEpisode(database: Queryable, anomaly: Anomaly): Promise<void> {
-  const { metric, series, closedAt, lastSeenAt, closeCause } = anomaly;
-  await database.query(
-    `UPDATE aiops_anomalies SET closed_at = $3, last_seen_at = $4, close_cause = $5
-     WHERE metric = $1 AND series = $2 AND closed_at IS NULL`,
-    [metric, series, new Date(closedAt ?? lastSeenAt), new Date(lastSeenAt), closeCause],
-  );
+interface Mail {
+  readonly channels: readonly ChannelName[];
+  readonly mailing: Mailing;
 }
 
-async function markDelivered(
+/** The row and its news are one statement: what is not stored is not sent from here, and the other way round. */
+async function closeEpisode(
   database: Queryable,
-  { id, status, at }: { readonly id: string; readonly status: AlertStatus; readonly at: Date },
-): Promise<void> {
-  const column = status === "firing" ? "published_at" : "resolved_published_at";
-  await database.query(
-    `UPDATE aiops_anomalies SET ${column} = coalesce(${column}, $2) WHERE id = $1`,
-    [id, at],
+  { id, metric, series, closedAt, lastSeenAt, closeCause }: Anomaly,
+  { channels, mailing }: Mail,
+): Promise<"closed" | "unknown"> {
+  const { rows } = await database.query<{ known: boolean }>(
+    `WITH closed AS (
+       UPDATE aiops_anomalies SET closed_at = $3, last_seen_at = $4, close_cause = $5
+       WHERE metric = $1 AND series = $2 AND closed_at IS NULL RETURNING id
+     ), mailed AS (
+       INSERT INTO aiops_outbox (channel, anomaly_id, status, traceparent, next_at)
+       SELECT unnest($7::text[]), id, 'resolved', $8, now() + $9 * interval '1 millisecond' FROM closed
+       ON CONFLICT DO NOTHING
+     )
+     SELECT EXISTS (SELECT FROM closed) OR EXISTS (SELECT FROM aiops_anomalies WHERE id = $6) AS known`,
+    [
+      ...[metric, series, new Date(closedAt ?? lastSeenAt), new Date(lastSeenAt), closeCause],
+      ...[id, channels, mailing.traceparent ?? null, mailing.headStartMs],
+    ],
   );
+  return rows[0]?.known === true ? "closed" : "unknown";
 }
 
 async function saveProgress(
@@ -92,12 +105,24 @@ async function saveProgress(
   );
 }
 
-async function recent(database: Queryable, limit: number): Promise<readonly Anomaly[]> {
+async function list(
+  database: Queryable,
+  { limit, state, metric }: AnomalyFilter,
+): Promise<readonly Anomaly[]> {
   const { rows } = await database.query<AnomalyRow>(
-    "SELECT * FROM aiops_anomalies ORDER BY opened_at DESC, id LIMIT $1",
-    [limit],
+    `SELECT * FROM aiops_anomalies
+     WHERE ($2::text IS NULL OR metric = $2) AND ($3::boolean IS NULL OR (closed_at IS NULL) = $3)
+     ORDER BY opened_at DESC, id LIMIT $1`,
+    [limit, metric ?? null, state === undefined ? null : state === "open"],
   );
   return rows.map(anomalyOf);
+}
+
+async function find(database: Queryable, id: string): Promise<Anomaly | undefined> {
+  const { rows } = await database.query<AnomalyRow>("SELECT * FROM aiops_anomalies WHERE id = $1", [
+    id,
+  ]);
+  return rows[0] && anomalyOf(rows[0]);
 }
 
 async function saveModel(database: Queryable, model: StoredModel): Promise<void> {
@@ -112,13 +137,19 @@ async function saveModel(database: Queryable, model: StoredModel): Promise<void>
 async function insertAnomaly(
   database: Queryable,
   anomaly: Anomaly,
+  { channels, mailing }: Mail,
 ): Promise<"opened" | "already_open"> {
   // Neither a second replica nor a replay may make a second row: one open episode per series, one row per id.
-  const { rowCount } = await database.query(
-    `INSERT INTO aiops_anomalies (id, metric, expr, series, labels, namespace, app, reason, direction, severity,
-       opened_at, last_seen_at, score, value, baseline, delta, percent_change, zscores, sparkline, evidence, model_sha256)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
-     ON CONFLICT DO NOTHING`,
+  const { rows } = await database.query<{ opened: boolean }>(
+    `WITH opened AS (INSERT INTO aiops_anomalies (id, metric, expr, series, labels, namespace, app, reason, direction, severity,
+       step_ms, history_from, opened_at, last_seen_at, score, value, baseline, delta, percent_change, zscores, sparkline, evidence, model_sha256)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+     ON CONFLICT DO NOTHING RETURNING id
+     ), mailed AS (
+       INSERT INTO aiops_outbox (channel, anomaly_id, status, traceparent, next_at)
+       SELECT unnest($24::text[]), id, 'firing', $25, now() + $26 * interval '1 millisecond' FROM opened
+     )
+     SELECT EXISTS (SELECT FROM opened) AS opened`,
     [
       anomaly.id,
       anomaly.metric,
@@ -130,6 +161,8 @@ async function insertAnomaly(
       anomaly.reason,
       anomaly.direction,
       anomaly.severity,
+      anomaly.step ?? null,
+      anomaly.historyFrom === undefined ? null : new Date(anomaly.historyFrom),
       new Date(anomaly.openedAt),
       new Date(anomaly.lastSeenAt),
       anomaly.score,
@@ -141,34 +174,21 @@ async function insertAnomaly(
       anomaly.sparkline,
       toJson(anomaly.evidence),
       anomaly.modelSha256 ?? null,
+      ...[channels, mailing.traceparent ?? null, mailing.headStartMs],
     ],
   );
-  return rowCount === 1 ? "opened" : "already_open";
+  return rows[0]?.opened === true ? "opened" : "already_open";
 }
 
-async function undelivered(
+async function model(
   database: Queryable,
-  since: Date,
-): Promise<readonly { readonly anomaly: Anomaly; readonly status: AlertStatus }[]> {
-  const { rows } = await database.query<AnomalyRow>(
-    `SELECT * FROM aiops_anomalies
-     WHERE (published_at IS NULL OR (closed_at IS NOT NULL AND resolved_published_at IS NULL))
-       AND coalesce(closed_at, last_seen_at) >= $1 ORDER BY opened_at LIMIT 1000`,
-    [since],
-  );
-  return rows.flatMap((row) => {
-    const anomaly = anomalyOf(row);
-    return [
-      ...(row.published_at === null ? [{ anomaly, status: "firing" as const }] : []),
-      ...(row.closed_at === null ? [] : [{ anomaly, status: "resolved" as const }]),
-    ];
-  });
-}
-
-async function newestModel(database: Queryable): Promise<StoredModel | undefined> {
+  condition: string,
+  values: readonly unknown[],
+): Promise<StoredModel | undefined> {
   const { rows } = await database.query<ModelRow>(
     `SELECT sha256, schema_version, seed, trained_at, trees, parameters
-     FROM aiops_models ORDER BY id DESC LIMIT 1`,
+     FROM aiops_models ${condition} ORDER BY id DESC LIMIT 1`,
+    values,
   );
   const [row] = rows;
   return row === undefined

@@ -1,10 +1,9 @@
 import { ExponentialBackoff, handleWhen, retry } from "cockatiel";
-import type { Secret } from "../../lib/secret.ts";
 import { QueryError } from "../faults.ts";
-import type { MetricSource, SeriesSamples, StepRange } from "../types.ts";
+import type { MetricSource, PrometheusAccess, SeriesSamples, StepRange } from "../types.ts";
 import { readAnswer } from "./prometheus-answer.ts";
 import { pagesOf } from "./prometheus-pages.ts";
-import { readCapped } from "./read-capped.ts";
+import { openTransport, type Transport } from "./prometheus-transport.ts";
 
 /** Prometheus gives up on a query after 2 minutes by default; a cycle should not wait as long. */
 const TIMEOUT_MS = 30_000;
@@ -14,9 +13,7 @@ const LAST_DELAY_MS = 4_000;
 /** An answer is held in memory twice (text and objects): ten thousand series of one page fit. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
-export interface PrometheusOptions {
-  readonly url: string;
-  readonly token: Secret | undefined;
+export interface PrometheusOptions extends PrometheusAccess {
   readonly timeoutMs?: number;
   readonly firstDelayMs?: number;
   readonly answerBytesMax?: number;
@@ -27,7 +24,12 @@ export interface PrometheusOptions {
  * queries below the 11,000-point limit for more. A network error, a 5xx and a 429 are tried again, with jitter.
  */
 export function connectPrometheus(options: PrometheusOptions): MetricSource {
-  const { firstDelayMs = FIRST_DELAY_MS } = options;
+  const {
+    firstDelayMs = FIRST_DELAY_MS,
+    timeoutMs = TIMEOUT_MS,
+    answerBytesMax = ANSWER_BYTES_MAX,
+  } = options;
+  const asking = { transport: openTransport(options, answerBytesMax), timeoutMs };
   const retrying = retry(
     handleWhen((error) => error instanceof QueryError && error.retryable),
     {
@@ -39,15 +41,20 @@ export function connectPrometheus(options: PrometheusOptions): MetricSource {
     query: async (expr, range, signal) => {
       const pages: (readonly SeriesSamples[])[] = [];
       for (const page of pagesOf(range)) {
-        pages.push(await retrying.execute(async () => ask(options, expr, page, signal), signal));
+        pages.push(await retrying.execute(async () => ask(asking, expr, page, signal), signal));
       }
       return joinPages(pages);
     },
   };
 }
 
+interface Asking {
+  readonly transport: Transport;
+  readonly timeoutMs: number;
+}
+
 async function ask(
-  options: PrometheusOptions,
+  { transport, timeoutMs }: Asking,
   expr: string,
   range: StepRange,
   signal: AbortSignal | undefined,
@@ -64,37 +71,10 @@ async function ask(
         },
   );
   const path = single ? "/api/v1/query" : "/api/v1/query_range";
-  const timeout = AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS);
+  const timeout = AbortSignal.timeout(timeoutMs);
   const both = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
-  const { status, text } = await send(options, path, form, both);
+  const { status, text } = await transport(path, form, both);
   return readAnswer(status, text);
-}
-
-async function send(
-  { url, token, answerBytesMax = ANSWER_BYTES_MAX }: PrometheusOptions,
-  path: string,
-  form: URLSearchParams,
-  signal: AbortSignal,
-): Promise<{ readonly status: number; readonly text: string }> {
-  try {
-    const response = await fetch(`${url}${path}`, {
-      method: "POST", // a long expression does not fit into a URL
-      body: form,
-      signal,
-      redirect: "error", // the bearer token goes to the configured server only
-      headers: {
-        accept: "application/json",
-        ...(token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }),
-      },
-    });
-    return { status: response.status, text: await readCapped(response, answerBytesMax) };
-  } catch (error) {
-    if (error instanceof QueryError) throw error;
-    throw new QueryError("unavailable", `Prometheus does not answer ${path}`, {
-      cause: error,
-      retryable: true,
-    });
-  }
 }
 
 function seconds(ms: number): string {

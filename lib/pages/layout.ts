@@ -25,7 +25,8 @@ export function page(
 
 /** Plain, readable at 3 a.m. on a phone, in light and dark; colour is never the only sign. */
 export const STYLESHEET = `:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { margin: 0; }
+body { margin: 0; background: Canvas; color: CanvasText; }
+a { color: LinkText; }
 main { max-width: 42rem; margin: 0 auto; padding: 1rem; }
 main.wide { max-width: 64rem; }
 h1 { font-size: 1.4rem; }

@@ -31,6 +31,8 @@ const PROGRAMS: readonly Program[] = [
   { variable: "SSH_KEYGEN", names: ["ssh-keygen"], package: "openssh-server" },
   { variable: "GPG", names: ["gpg"], package: "gnupg" },
   { variable: "GPGCONF", names: ["gpgconf"], package: "gnupg" },
+  { variable: "OPENSSL", names: ["openssl"], package: "openssl" },
+  { variable: "CHROMIUM", names: ["chromium"], package: "chromium" },
   {
     variable: "PYTHON",
     names: ["python3"],

@@ -33,7 +33,8 @@ export const rolloutRestart: Action = {
       const workload = await cluster.workload(plan.target);
       if (workload === undefined)
         return { kind: "stale", why: "the Deployment does not exist any more" };
-      if (workload.restartedAt === plan.restartedAt) return { kind: "done", already: true };
+      const byUs = workload.restartedBy === runId;
+      if (byUs || workload.restartedAt === plan.restartedAt) return { kind: "done", already: true };
       if (workload.generation !== plan.generation) {
         return {
           kind: "stale",
@@ -53,8 +54,7 @@ export const rolloutRestart: Action = {
     return { kind: "stale", why: `the Deployment kept changing (${CONFLICTS_MAX} conflicts)` };
   },
 
-  settled: (plan, workload) =>
-    workload.restartedAt === plan.restartedAt &&
+  settled: (workload) =>
     workload.observedGeneration >= workload.generation &&
     workload.updatedReplicas >= workload.replicas &&
     workload.availableReplicas >= workload.replicas,

@@ -20,5 +20,5 @@ export interface Action {
   ) => Plan;
   readonly apply: (plan: Plan, runId: Run["id"], cluster: Cluster) => Promise<Effect>;
   /** Whether the cluster has finished what was asked of it. */
-  readonly settled: (plan: Plan, workload: Workload) => boolean;
+  readonly settled: (workload: Workload) => boolean;
 }

@@ -24,7 +24,13 @@ export function kubernetesCluster(
   { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
 ): Cluster {
   let connection: Promise<Connection> | undefined;
-  const connected = async () => (connection ??= connect(kubeconfig, timeoutMs));
+  const connected = async () => {
+    connection ??= connect(kubeconfig, timeoutMs);
+    return connection.catch((error: unknown) => {
+      connection = undefined; // the file may be there, or be right, the next time
+      throw error;
+    });
+  };
   return {
     workload: async (target) => {
       const { apps, options } = await connected();
@@ -117,8 +123,15 @@ function toWorkload({ metadata, spec, status }: V1Deployment): Workload {
     resourceVersion: metadata?.resourceVersion ?? "",
     replicas: spec?.replicas ?? 1, // the API server's own default
     paused: spec?.paused ?? false,
-    restartedAt: spec?.template.metadata?.annotations?.[RESTARTED_AT],
+    ...restartOf(metadata, spec),
     ...progressOf(status),
+  };
+}
+
+function restartOf(metadata: V1Deployment["metadata"], spec: V1Deployment["spec"]) {
+  return {
+    restartedAt: spec?.template.metadata?.annotations?.[RESTARTED_AT],
+    restartedBy: metadata?.annotations?.[RUN_ID],
   };
 }
 

@@ -3,7 +3,14 @@ import type { Action } from "../actions/types.ts";
 import { requestApproval } from "../approve.ts";
 import { decide, type Decision, type DecisionInput } from "../decide.ts";
 import { readBreaker } from "../guard.ts";
-import type { Plan, Run } from "../types.ts";
+import {
+  ClusterError,
+  type Cluster,
+  type Plan,
+  type Run,
+  type Target,
+  type Workload,
+} from "../types.ts";
 import { finish, move, type Progress, type RunDeps } from "./step.ts";
 
 /** matched → approval_pending, approved or skipped_* */
@@ -42,7 +49,6 @@ export async function decideAndAsk(run: Run, deps: RunDeps): Promise<Progress> {
   }
   return move(run, deps, async (tx) => {
     const expiresAt = await requestApproval(tx, { run, planHash, seconds: deps.approvalSeconds });
-    await deps.enqueue(tx, "runbooks-run", { runId: run.id }, expiresAt);
     const audit = [
       { event: "approval_pending", actor: "fettle", detail: { ...detail, expires_at: expiresAt } },
     ];
@@ -59,9 +65,23 @@ async function planFor(
 ): Promise<Plan | string> {
   const [clusterName = "", namespace = "", , name = ""] = run.targetKey.split("/");
   const target = { cluster: clusterName, namespace, kind: "deployment", name } as const;
-  const workload = await cluster.workload(target);
+  const workload = await readWorkload(target, cluster);
+  if (typeof workload === "string") return workload;
   if (workload === undefined) return `there is no Deployment ${namespace}/${name}`;
   return action.objection(workload) ?? action.plan(target, workload, { now: run.now, dryRun });
+}
+
+/** What the cluster refuses for good (no right, no such address) is an outcome; what may pass is tried again. */
+async function readWorkload(
+  target: Target,
+  cluster: Cluster,
+): Promise<Workload | string | undefined> {
+  try {
+    return await cluster.workload(target);
+  } catch (error) {
+    if (error instanceof ClusterError && !error.retryable) return error.message;
+    throw error;
+  }
 }
 
 /** Everything that the decision was made from, so that it can be replayed byte for byte. */

@@ -1,16 +1,22 @@
 import { failpoint } from "../../lib/failpoint.ts";
 import { ClusterError, type Run } from "../types.ts";
+import { authorityObjection } from "../authority.ts";
 import { finish, move, planOf, type Progress, type RunDeps } from "./step.ts";
 
 /** intent → verifying, or an end. The call may be repeated after a crash: the plan's fixed values make it one effect. */
 export async function execute(run: Run, deps: RunDeps): Promise<Progress> {
   const plan = planOf(run);
-  if (run.now > run.deadlineAt) {
+  const objection =
+    run.now > run.deadlineAt
+      ? "the deadline passed before the cluster answered"
+      : await authorityObjection(run, plan, deps);
+  // An earlier call, before a crash or without an answer, may have arrived: it is not "nothing happened".
+  if (objection !== undefined) {
     return finish(
       run,
       deps,
       "unknown",
-      "the deadline passed; an earlier call may have arrived: a person must look",
+      `${objection}; an earlier call may have arrived: a person must look`,
     );
   }
   await failpoint("before-cluster-call");

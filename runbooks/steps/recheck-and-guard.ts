@@ -1,7 +1,7 @@
-import { findApproval } from "../approve.ts";
 import { countOpenEpisodes } from "../episode.ts";
 import { takeSlot } from "../guard.ts";
-import type { Plan, Run } from "../types.ts";
+import type { Run } from "../types.ts";
+import { authorityObjection } from "../authority.ts";
 import { ending, finish, move, planOf, type Progress, type RunDeps } from "./step.ts";
 
 /** approved → intent, with the breaker's slot, or an end without an action */
@@ -26,22 +26,4 @@ export async function recheckAndGuard(run: Run, deps: RunDeps): Promise<Progress
       audit: [{ event: "intent", actor: "fettle", detail: { plan_hash: run.planHash } }],
     };
   });
-}
-
-/** Checked again now, because people are disabled and switches are thrown between a click and the action. */
-async function authorityObjection(
-  run: Run,
-  plan: Plan,
-  { database, switches }: RunDeps,
-): Promise<string | undefined> {
-  if (!switches.enabled) return "remediation was disabled after the approval";
-  if (switches.dryRun && !plan.dryRun) return "dry-run was switched on after the approval";
-  if (!switches.requireApproval) return undefined;
-  const approval = await findApproval(run.id, database);
-  if (approval?.state !== "approved" || approval.planHash !== run.planHash)
-    return "there is no approval of this plan";
-  const { decidedBy = "" } = approval;
-  return switches.approvers.includes(decidedBy)
-    ? undefined
-    : `${decidedBy} may not approve any more`;
 }

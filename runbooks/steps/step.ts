@@ -25,10 +25,8 @@ export interface RunDeps {
   readonly moved: (state: Run["state"]) => void;
 }
 
-/** A step ends in the run's next state, or waits: for a person, or until a time. */
-export type Progress =
-  | { readonly kind: "moved"; readonly run: Run }
-  | { readonly kind: "waiting"; readonly until?: Date };
+/** A step ends in the run's next state, or waits for a person, the cluster or an alert. */
+export type Progress = { readonly kind: "moved"; readonly run: Run } | { readonly kind: "waiting" };
 
 export async function move(
   run: Run,

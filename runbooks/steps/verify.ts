@@ -3,17 +3,13 @@ import { ClusterError, type Run } from "../types.ts";
 import { verifyEffect } from "../verify.ts";
 import { finish, planOf, type Progress, type RunDeps } from "./step.ts";
 
-const VERIFY_INTERVAL_MS = 1_000;
-
 /** verifying → succeeded, failed or unknown; never success by default */
 export async function verify(run: Run, deps: RunDeps): Promise<Progress> {
   const settled = await hasSettled(run, deps);
   const firing = await countOpenEpisodes(run.id, deps.database);
   const secondsSince = (run.now.getTime() - run.stateSince.getTime()) / 1000;
   const verdict = verifyEffect({ settled, firing, secondsSince, limitSeconds: deps.verifySeconds });
-  if (verdict.kind === "wait") {
-    return { kind: "waiting", until: new Date(Date.now() + VERIFY_INTERVAL_MS) };
-  }
+  if (verdict.kind === "wait") return { kind: "waiting" };
   const event = verdict.state === "succeeded" ? "verified" : verdict.state;
   return finish(run, deps, verdict.state, verdict.why, {}, event);
 }
@@ -23,7 +19,7 @@ async function hasSettled(run: Run, { cluster, actions }: RunDeps): Promise<bool
   const plan = planOf(run);
   try {
     const workload = await cluster.workload(plan.target);
-    return workload !== undefined && actions[plan.action].settled(plan, workload);
+    return workload !== undefined && actions[plan.action].settled(workload);
   } catch (error) {
     if (error instanceof ClusterError) return undefined;
     throw error;

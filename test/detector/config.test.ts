@@ -116,3 +116,9 @@ test("all problems are reported at once, and no secret is shown", () => {
   expect(problems.join()).not.toContain("hunter2");
   expect(JSON.stringify(readDetectorConfig({ PROM_TOKEN: "hunter2" }))).not.toContain("hunter2");
 });
+
+test("an API token that could be guessed is refused, without being shown", () => {
+  expect(problemsOf({ DETECTOR_API_TOKEN: "hunter2hunter2" })).toEqual([
+    "DETECTOR_API_TOKEN: must be at least 32 bytes",
+  ]);
+});

@@ -35,6 +35,7 @@ interface Start {
   readonly resume?: Resume;
   readonly maxSeries?: number;
   readonly at?: number;
+  readonly targetDown?: boolean;
 }
 
 function given(sources: readonly Source[], start: Start = {}): World {
@@ -80,10 +81,11 @@ function given(sources: readonly Source[], start: Start = {}): World {
     signal: new AbortController().signal,
     model: { forest: defaultForest(), sha256: "abc", seed: 1, trainedAt: new Date(ZERO) },
     rules: RULES,
+    pageThreshold: 0.85,
+    downTargets: async () => () => start.targetDown ?? false,
     journal: {
-      open: async () => "opened",
-      close: async () => undefined,
-      delivered: async () => undefined,
+      open: async () => "stored",
+      close: async () => "stored",
       flush: async () => undefined,
     },
     outbox: {
@@ -91,8 +93,8 @@ function given(sources: readonly Source[], start: Start = {}): World {
         void world.sent.push(`${status} ${anomaly.reason} ${anomaly.labels["pod"] ?? ""}`.trim()),
     },
     onAnomaly: (anomaly) => void world.seen.push(anomaly),
+    features: undefined,
     onProgress: (progress) => void world.progress.push(progress),
-    now: () => new Date(ZERO + world.minute * MINUTE),
     clock: {
       now: () => new Date(ZERO + world.minute * MINUTE + 1234),
       sleep: () => Promise.reject(new Error("no sleep")),
@@ -260,6 +262,32 @@ test("a series that vanishes is absent after three steps, and comes back", async
   await world.to(31);
 
   expect(world.sent).toEqual(["firing absent", "resolved absent"]);
+});
+
+test("a series whose target is down is told as stale_scrape, to the end", async () => {
+  const gone: Source = {
+    ...healthy,
+    value: (minute, noise) => (minute >= 10 && minute < 30 ? undefined : noise),
+  };
+  const world = given([gone], { targetDown: true });
+
+  await world.to(31);
+
+  expect(world.sent).toEqual(["firing stale_scrape", "resolved stale_scrape"]);
+  expect(world.seen[0]).toMatchObject({ severity: "critical", step: MINUTE });
+});
+
+test("an incident that began and ended while nobody looked is told in the same words both times", async () => {
+  const world = given([shifted(14, 20)], { targetDown: true });
+  await world.to(5);
+  world.down = true;
+  await world.to(40);
+  world.down = false;
+  await world.to(41);
+
+  const [opened, closed] = world.seen;
+  expect(world.sent).toEqual(["firing level_shift", "resolved level_shift"]);
+  expect(closed).toEqual({ ...opened, closedAt: closed?.closedAt, closeCause: "recovered" });
 });
 
 test("a pod that is replaced by a new one is not missed, and its metrics go away", async () => {

@@ -1,9 +1,12 @@
-import type { Anomaly, PointScore } from "../../detector/types.ts";
+import type { Anomaly, Delivery, Mailing, PointScore } from "../../detector/types.ts";
 import { flat, scoresOf, valuesOf } from "./given.ts";
 
 const OPENED_AT = Date.parse("2026-11-20T10:00:00Z");
 
 let point: PointScore | undefined;
+
+/** Mail that is due at once. */
+export const MAILING: Mailing = { traceparent: undefined, headStartMs: 0 };
 
 /** A published anomaly, as `recordAnomaly` makes it. */
 export function anomaly(change: Partial<Anomaly> = {}): Anomaly {
@@ -36,6 +39,8 @@ export function anomaly(change: Partial<Anomaly> = {}): Anomaly {
     ],
     sparkline: "▁▁█",
     modelSha256: "abc",
+    step: 60_000,
+    historyFrom: OPENED_AT - 320 * 60_000,
     evidence: {
       kind: "open",
       opening,
@@ -49,6 +54,20 @@ export function anomaly(change: Partial<Anomaly> = {}): Anomaly {
       inside: 0,
       peak: 0.9,
     },
+    ...change,
+  };
+}
+
+/** The news of an anomaly's beginning, on its way to Slack. */
+export function delivery(of: Anomaly, change: Partial<Delivery> = {}): Delivery {
+  return {
+    id: "1",
+    channel: "slack",
+    anomaly: of,
+    status: "firing",
+    traceparent: undefined,
+    attempts: 1,
+    ageMs: 0,
     ...change,
   };
 }

@@ -2,10 +2,11 @@ import type { EpisodeEvent, EpisodeRules, PointScore } from "../../detector/type
 import { advanceEpisode, QUIET } from "../../detector/episode.ts";
 import { FEATURE_COUNT } from "../../detector/features.ts";
 import type { ScaledForest } from "../../detector/forest.ts";
-import { mulberry32, type Random } from "../../detector/random.ts";
+import { mulberry32 } from "../../detector/random.ts";
 import { episodeRules } from "../../detector/rules.ts";
 import { createSeriesState, scorePoint } from "../../detector/score.ts";
 import { syntheticPool, trainForest } from "../../detector/train.ts";
+import { gaussian } from "./shapes.ts";
 
 export const MINUTE = 60_000;
 
@@ -25,11 +26,6 @@ let trained: ScaledForest | undefined;
 export function defaultForest(): ScaledForest {
   trained ??= trainForest(syntheticPool(FEATURE_COUNT, 1), { seed: 1, trees: 200 });
   return trained;
-}
-
-/** Normally distributed numbers with mean 0 and deviation 1 (Box and Muller). */
-function gaussian(random: Random): number {
-  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
 export type Shape = (index: number, noise: () => number) => number;
@@ -52,6 +48,26 @@ export function scoresOf(
 ): (PointScore | undefined)[] {
   const state = createSeriesState();
   return values.map((value, index) => scorePoint(state, { t: index * MINUTE, value }, forest));
+}
+
+/** A copy that goes its own way: from one warm-up, several incidents can branch off. */
+export function copyOf<T>(value: T): T {
+  if (ArrayBuffer.isView(value)) {
+    const { buffer, byteOffset, byteLength, constructor } = value as unknown as Float64Array;
+    const View = constructor as new (bytes: ArrayBufferLike) => T;
+    return new View(buffer.slice(byteOffset, byteOffset + byteLength));
+  }
+  if (Array.isArray(value)) return value.map(copyOf) as T;
+  if (typeof value !== "object" || value === null) return value;
+  const copy = Object.create(Object.getPrototypeOf(value) as object | null) as T;
+  for (const [key, member] of Object.entries(value)) {
+    Object.defineProperty(copy, key, {
+      value: copyOf<unknown>(member),
+      writable: true,
+      enumerable: true,
+    });
+  }
+  return copy;
 }
 
 export interface SeenEvent {

@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { Journal } from "../../detector/journal.ts";
 import type { AnomalyStore } from "../../detector/types.ts";
 import { silentLog } from "../../lib/log.ts";
-import { anomaly } from "./given-anomaly.ts";
+import { anomaly, delivery } from "./given-anomaly.ts";
 
 function given(waitingMax?: number): {
   readonly journal: Journal;
@@ -18,13 +18,16 @@ function given(waitingMax?: number): {
     if (database.refuses) throw new Error("invalid input syntax");
     written.push(line);
   };
-  const store: Pick<AnomalyStore, "open" | "close" | "delivered" | "saveProgress"> = {
-    open: async ({ id }) => {
-      await write(`open ${id}`);
+  const store: Pick<AnomalyStore, "open" | "close" | "settle" | "saveProgress"> = {
+    open: async ({ id }, { headStartMs }) => {
+      await write(headStartMs > 0 ? `open ${id}, later` : `open ${id}`);
       return id === "taken" ? "already_open" : "opened";
     },
-    close: async ({ id }) => write(`close ${id}`),
-    delivered: async (id, status) => write(`delivered ${id} ${status}`),
+    close: async ({ id }) => {
+      await write(`close ${id}`);
+      return "closed";
+    },
+    settle: async ({ anomaly: { id }, status }, result) => write(`${result} ${id} ${status}`),
     saveProgress: async () => write("progress"),
   };
   const journal = new Journal({
@@ -39,15 +42,15 @@ function given(waitingMax?: number): {
 test("a row that exists already is reported, so that its alert is not sent twice", async () => {
   const { journal } = given();
 
-  expect(await journal.open(anomaly({ id: "new" }))).toBe("opened");
+  expect(await journal.open(anomaly({ id: "new" }))).toBe("stored");
   expect(await journal.open(anomaly({ id: "taken" }))).toBe("already_open");
 });
 
 test("while the database is down writes wait, and are made up for in order before any progress", async () => {
   const { journal, written, database } = given();
   database.up = false;
-  await journal.open(anomaly({ id: "a" }));
-  await journal.delivered("a", "firing", new Date());
+  expect(await journal.open(anomaly({ id: "a" }))).toBe("unstored");
+  await journal.settled(delivery(anomaly({ id: "a" })), "delivered");
   await journal.flush([], []);
   expect([journal.waiting, journal.fault === undefined]).toEqual([2, false]);
 
@@ -56,7 +59,7 @@ test("while the database is down writes wait, and are made up for in order befor
   expect(written).toEqual([]);
   await journal.flush([], []);
 
-  expect(written).toEqual(["open a", "delivered a firing", "close a", "progress"]);
+  expect(written).toEqual(["open a, later", "delivered a firing", "close a", "progress"]);
   expect([journal.waiting, journal.fault]).toEqual([0, undefined]);
 });
 
@@ -67,16 +70,16 @@ test("the queue is bounded: the oldest write is dropped and counted", async () =
   database.up = true;
   await journal.flush([], []);
 
-  expect(written).toEqual(["open b", "open c", "progress"]);
+  expect(written).toEqual(["open b, later", "open c, later", "progress"]);
   expect(counted.dropped).toBe(1);
 });
 
 test("a write that the database refuses for good does not block the others", async () => {
   const { journal, written, database, counted } = given();
   database.refuses = true;
-  await journal.open(anomaly({ id: "bad" }));
+  expect(await journal.open(anomaly({ id: "bad" }))).toBe("unstored");
   database.refuses = false;
-  await journal.open(anomaly({ id: "good" }));
+  expect(await journal.open(anomaly({ id: "good" }))).toBe("stored");
 
   expect(written).toEqual(["open good"]);
   expect(counted.dropped).toBe(1);
@@ -89,7 +92,7 @@ test("without a database nothing waits", async () => {
     log: silentLog,
   });
 
-  expect(await journal.open(anomaly())).toBe("opened");
+  expect(await journal.open(anomaly())).toBe("unstored");
   await journal.flush([], []);
   expect(journal.waiting).toBe(0);
 });

@@ -83,5 +83,5 @@ test("without a database the default model still scores from the first minute", 
     saveModel: () => Promise.reject(new Error("connect ECONNREFUSED")),
   };
 
-  expect((await loadModel({ store, log: silentLog, now: AT }))?.forest.roots).toHaveLength(200);
+  expect((await loadModel({ store, log: silentLog, now: AT }))?.forest.roots).toHaveLength(600);
 });

@@ -1,122 +1,249 @@
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "@jest/globals";
-import { connectWebhook } from "../../detector/adapters/webhook.ts";
-import { Outbox } from "../../detector/outbox.ts";
-import { systemClock } from "../../lib/clock.ts";
+import { PostError } from "../../detector/faults.ts";
+import { openPostOffice, type PostOffice } from "../../detector/post-office.ts";
+import type { Anomaly, Channel, ChannelName, Delivery, Mailbox } from "../../detector/types.ts";
+import { systemClock, type Clock } from "../../lib/clock.ts";
 import { silentLog } from "../../lib/log.ts";
-import { Secret } from "../../lib/secret.ts";
-import { verifySignature } from "../../lib/signature.ts";
-import { anomaly } from "./given-anomaly.ts";
-
-interface Received {
-  readonly body: string;
-  readonly signature: string | undefined;
-  readonly timestamp: string | undefined;
-}
+import { anomaly, delivery } from "./given-anomaly.ts";
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-/** A receiver that answers with the given statuses in turn, 202 after that. */
-async function given(statuses: number[]): Promise<{
-  readonly outbox: Outbox;
-  readonly received: Received[];
-  readonly results: string[];
-  readonly delivered: string[];
-}> {
-  const received: Received[] = [];
-  const server = createServer((request, response) => {
-    void (async () => {
-      let body = "";
-      for await (const chunk of request) body += String(chunk);
-      const header = (name: string): string | undefined => request.headers[name]?.toString();
-      received.push({
-        body,
-        signature: header("x-fettle-signature"),
-        timestamp: header("x-fettle-timestamp"),
-      });
-      response.writeHead(statuses.shift() ?? 202).end("{}");
-    })();
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  cleanups.push(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  const results: string[] = [];
-  const delivered: string[] = [];
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/alertmanager`;
-  const outbox = new Outbox({
-    poster: connectWebhook({ url, secret: new Secret("key") }),
-    metrics: { delivery: (result) => void results.push(result) },
-    log: silentLog,
-    clock: {
-      now: () => systemClock.now(),
-      sleep: async (_ms, signal) => systemClock.sleep(1, signal),
+/** Time passes when somebody sleeps, at least `leapMs` each time: a day of retries takes a moment. */
+function fastClock(leapMs: number): Clock & { readonly slept: number[] } {
+  let now = Date.parse("2026-11-20T10:00:00Z");
+  const slept: number[] = [];
+  return {
+    slept,
+    now: () => new Date(now),
+    sleep: async (ms, signal) => {
+      if (signal?.aborted === true) return;
+      slept.push(ms);
+      await systemClock.sleep(1, signal);
+      now += Math.max(ms, leapMs);
     },
-    onDelivered: async (id, status) => void delivered.push(`${id} ${status}`),
+  };
+}
+
+type Post = (anomaly: Anomaly, status: string, signal: AbortSignal) => Promise<void>;
+
+interface World {
+  readonly office: PostOffice;
+  /** `<channel> <status> <anomaly>` of each attempt, in order. */
+  readonly posted: string[];
+  readonly results: string[];
+  readonly settled: string[];
+  readonly clock: ReturnType<typeof fastClock>;
+}
+
+function given(
+  posts: Partial<Record<ChannelName, Post>>,
+  change: {
+    readonly durable?: Mailbox;
+    readonly open?: readonly Anomaly[];
+    readonly repeat?: boolean;
+    readonly leapMs?: number;
+  } = {},
+): World {
+  const world = { posted: [] as string[], results: [] as string[], settled: [] as string[] };
+  const clock = fastClock(change.leapMs ?? 0);
+  const channels = Object.entries(posts).map(([name, post]): Channel => {
+    const channel: Channel = {
+      name: name as ChannelName,
+      post: async (one, status, signal) => {
+        world.posted.push(`${name} ${status} ${one.id}`);
+        await post(one, status, signal);
+      },
+    };
+    const repeat = async (open: readonly Anomaly[]) =>
+      void world.posted.push(`${name} again ${open.map(({ id }) => id).join(",")}`);
+    return change.repeat === true ? { ...channel, repeat } : channel;
   });
-  outbox.start();
-  cleanups.push(async () => outbox.stop());
-  return { outbox, received, results, delivered };
+  const office = openPostOffice({
+    channels,
+    durable: change.durable,
+    journal: {
+      settled: async ({ channel, status, anomaly: { id } }, result) =>
+        void world.settled.push(`${channel} ${status} ${id} ${result}`),
+    },
+    openAnomalies: () => change.open ?? [],
+    metrics: { delivery: (channel, result) => void world.results.push(`${channel} ${result}`) },
+    log: silentLog,
+    clock,
+  });
+  office.start();
+  cleanups.push(async () => office.stop());
+  return { ...world, office, clock };
 }
 
 async function until(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 5_000;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error("did not happen within 5 s");
-    await systemClock.sleep(5);
+    await systemClock.sleep(2);
   }
 }
 
-test("alerts are posted in order, signed so that the receiver's check passes", async () => {
-  const { outbox, received, delivered } = await given([]);
+const taken: Post = async () => undefined;
+const unavailable = (retryAfterMs = 0) => new PostError("unavailable", "busy", { retryAfterMs });
 
-  outbox.add(anomaly(), "firing");
-  outbox.add(anomaly({ closedAt: 5, closeCause: "recovered" }), "resolved");
-  await until(() => delivered.length === 2);
+test("every channel gets every alert, the beginning before the end", async () => {
+  const { office, posted, settled } = given({ slack: taken, pagerduty: taken });
 
-  expect(delivered).toEqual(["anomaly_0123 firing", "anomaly_0123 resolved"]);
-  for (const { body, ...headers } of received) {
-    expect(verifySignature("key", headers, body, new Date())).toBe("ok");
-    expect(verifySignature("other", headers, body, new Date())).toBe("bad");
+  office.add(anomaly({ id: "a" }), "firing", "unstored");
+  office.add(anomaly({ id: "a" }), "resolved", "unstored");
+  await until(() => settled.length === 4);
+
+  for (const name of ["slack", "pagerduty"]) {
+    expect(posted.filter((line) => line.startsWith(name))).toEqual([
+      `${name} firing a`,
+      `${name} resolved a`,
+    ]);
   }
 });
 
-test.each([500, 503, 401, 429])(
-  "an alert that meets %i is tried until it is taken",
-  async (status) => {
-    const { outbox, results, received } = await given([status, status]);
+test("one that hangs holds up no other channel, and is given up when the service stops", async () => {
+  const hang: Post = async (_anomaly, _status, signal) =>
+    new Promise((_resolve, reject) => {
+      signal.addEventListener("abort", () => {
+        reject(new PostError("unavailable", "aborted"));
+      });
+    });
+  const { office, settled, results } = given({ slack: hang, discord: taken });
 
-    outbox.add(anomaly(), "firing");
-    await until(() => results.includes("delivered"));
+  office.add(anomaly({ id: "a" }), "firing", "unstored");
+  await until(() => settled.length === 1);
+  await office.stop();
 
-    expect(results).toEqual(["failed", "failed", "delivered"]);
-    expect(new Set(received.map(({ body }) => body)).size).toBe(1);
-    expect(outbox.fault).toBeUndefined();
-  },
-);
-
-test("an alert that is refused for good does not block the next one", async () => {
-  const { outbox, results, delivered } = await given([400]);
-
-  outbox.add(anomaly({ id: "poison" }), "firing");
-  outbox.add(anomaly({ id: "next" }), "firing");
-  await until(() => delivered.length === 1);
-
-  expect(results).toEqual(["refused", "delivered"]);
-  expect(delivered).toEqual(["next firing"]);
+  expect(settled).toEqual(["discord firing a delivered"]);
+  expect(results).toEqual(["discord delivered"]);
 });
 
-test("stopping gives up the attempt under way", async () => {
-  const { outbox, delivered } = await given(Array.from({ length: 1000 }, () => 503));
+test("an alert that fails is tried again, later and later, while the others pass it", async () => {
+  let failures = 6;
+  const { office, posted, settled, clock } = given({
+    slack: async ({ id }) => {
+      if (id === "bad" && failures-- > 0) throw unavailable();
+    },
+  });
 
-  outbox.add(anomaly(), "firing");
-  await until(() => outbox.fault !== undefined);
-  await outbox.stop();
+  office.add(anomaly({ id: "bad" }), "firing", "unstored");
+  office.add(anomaly({ id: "good" }), "firing", "unstored");
+  await until(() => settled.length === 2);
 
-  expect(delivered).toEqual([]);
+  expect(settled).toEqual(["slack firing good delivered", "slack firing bad delivered"]);
+  expect(posted.filter((line) => line.endsWith("bad"))).toHaveLength(7);
+  // 1 + 2 + 4 + 8 + 16 + 32 s, each between a half and the whole of it.
+  const seconds = clock.slept.reduce((sum, ms) => sum + ms, 0) / 1000;
+  expect(seconds).toBeGreaterThanOrEqual(31);
+  expect(seconds).toBeLessThanOrEqual(63 + 7);
+  expect(office.channels).toEqual([{ name: "slack", fault: undefined }]);
+});
+
+test("a receiver that names a time is left alone until then", async () => {
+  let first = true;
+  const { office, settled, clock } = given({
+    discord: async () => {
+      if (!first) return;
+      first = false;
+      throw unavailable(90_000);
+    },
+  });
+
+  office.add(anomaly(), "firing", "unstored");
+  await until(() => settled.length === 1);
+
+  expect(clock.slept.reduce((sum, ms) => sum + ms, 0)).toBeGreaterThanOrEqual(90_000);
+});
+
+test("what is refused for good is not tried again, and does not block the end", async () => {
+  const { office, results, settled } = given({
+    slack: async (_anomaly, status) => {
+      if (status === "firing") throw new PostError("refused", "no");
+    },
+  });
+
+  office.add(anomaly({ id: "a" }), "firing", "unstored");
+  office.add(anomaly({ id: "a" }), "resolved", "unstored");
+  await until(() => settled.length === 2);
+
+  expect(results).toEqual(["slack refused", "slack delivered"]);
+});
+
+test("an alert that nobody took for a day is given up, and counted", async () => {
+  const hour = 3_600_000;
+  const { office, results, settled } = given(
+    {
+      slack: async () => {
+        throw unavailable(hour);
+      },
+    },
+    { leapMs: hour / 2 },
+  );
+
+  office.add(anomaly(), "firing", "unstored");
+  await until(() => settled.length === 1);
+
+  expect(settled).toEqual(["slack firing anomaly_0123 gave_up"]);
+  expect(results.at(-1)).toBe("slack gave_up");
+  expect(results.length).toBeLessThan(30);
+});
+
+test("a failing channel is seen from outside, by its name", async () => {
+  const { office } = given({
+    slack: async () => {
+      throw unavailable();
+    },
+    discord: taken,
+  });
+
+  office.add(anomaly(), "firing", "unstored");
+  await until(() => office.channels.some(({ fault }) => fault !== undefined));
+
+  expect(office.channels.find(({ fault }) => fault !== undefined)?.name).toBe("slack");
+});
+
+test("what the database holds is taken from there, and an alert once sent is not sent again while it is down", async () => {
+  let settles = 0;
+  const due: Delivery[] = [delivery(anomaly({ id: "stored" }))];
+  const durable: Mailbox = {
+    take: async () => due[0],
+    retry: async () => undefined,
+    settle: async () => {
+      settles += 1;
+      if (settles < 3) throw Object.assign(new Error("down"), { code: "ECONNREFUSED" });
+      due.shift();
+    },
+    sweep: async () => undefined,
+  };
+  const { office, posted, results } = given({ slack: taken }, { durable });
+
+  office.add(anomaly({ id: "stored" }), "firing", "stored");
+  await until(() => due.length === 0);
+
+  expect(posted).toEqual(["slack firing stored"]);
+  expect(results).toEqual(["slack delivered"]);
+});
+
+test("a channel that forgets is told again each minute what is open", async () => {
+  const open = [anomaly({ id: "a" }), anomaly({ id: "b" })];
+  const { posted } = given({ alertmanager: taken }, { open, repeat: true });
+
+  await until(() => posted.length >= 3);
+
+  expect(new Set(posted)).toEqual(new Set(["alertmanager again a,b"]));
+});
+
+test("memory is bounded: the oldest alert is dropped, with a count", async () => {
+  let release: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => (release = resolve));
+  const { office, results, settled } = given({ slack: async () => gate });
+
+  for (let id = 0; id <= 1000; id += 1) office.add(anomaly({ id: `${id}` }), "firing", "unstored");
+  release();
+  await until(() => settled.length >= 1000);
+
+  expect(results.filter((result) => result === "slack dropped")).toHaveLength(1);
 });

@@ -1,8 +1,14 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { ROW_STREAMS } from "../../detector/features.ts";
-import { createNoveltyMemory, takeNovelty } from "../../detector/novelty.ts";
-import { createSeriesState, scorePoint } from "../../detector/score.ts";
+import {
+  createNoveltyMemory,
+  PENDING_VALUES,
+  takeNovelty,
+  type NoveltyMemory,
+} from "../../detector/novelty.ts";
+import { createStrand, rowsOf, takeReading } from "../../detector/strand.ts";
+import { ExactWindow } from "./exact-window.ts";
 import { flat, sine, valuesOf } from "./given.ts";
 
 // The recipe of detector.md written down a second time, from whole arrays and without any state: slow and obvious.
@@ -16,7 +22,9 @@ const WEIGHTS: Record<string, number> = {
   ratio: 0.5,
 };
 
-function referenceRow(values: readonly number[]): number[] {
+type Kind = "fresh" | "lasting";
+
+function referenceRow(values: readonly number[], kind: Kind): number[] {
   const rows = values.map((_, at) => referenceStreams(values.slice(0, at + 1)));
   const features: Record<string, number> = {};
   for (const stream of Object.keys(WEIGHTS)) {
@@ -25,22 +33,34 @@ function referenceRow(values: readonly number[]): number[] {
       row[stream] === undefined ? [] : [row[`${stream}Floor`] ?? NaN],
     );
     features[stream] =
-      rows.at(-1)?.[stream] === undefined ? 0 : referenceFeature(stream, past, floors);
+      rows.at(-1)?.[stream] === undefined
+        ? 0
+        : referenceFeature(stream, { values: past, floors, kind });
   }
   return ROW_STREAMS.map((stream) => features[stream] ?? NaN);
 }
 
+/** Quantiles are the settled past's, extremes are everybody's. */
+function referenceRange(seen: readonly number[]): { core: number; range: number } {
+  const past = sorted(seen.slice(0, -1).slice(-WINDOW));
+  if (past.length === 0) return { core: 1e-12, range: 1e-12 };
+  const width = (past.at(-1) ?? 0) - (past[0] ?? 0);
+  const settled = sorted(seen.slice(0, -1 - PENDING_VALUES));
+  const [spread, middle] =
+    settled.length === 0
+      ? [width, past[0] ?? 0]
+      : [q(settled, 0.99) - q(settled, 0.01), q(settled, 0.5)];
+  const core = Math.max(spread, 1e-9 * Math.abs(middle), 1e-12);
+  return { core, range: Math.max(width, core) };
+}
+
+function sorted(values: readonly number[]): number[] {
+  return [...values].sort((a, b) => a - b);
+}
+
 function referenceStreams(seen: readonly number[]): Record<string, number | undefined> {
   const x = seen.at(-1) ?? NaN;
-  const past = seen
-    .slice(0, -1)
-    .slice(-WINDOW)
-    .sort((a, b) => a - b);
-  const core =
-    past.length === 0
-      ? 1e-12
-      : Math.max(q(past, 0.99) - q(past, 0.01), 1e-9 * Math.abs(q(past, 0.5)), 1e-12);
-  const range = past.length === 0 ? core : Math.max((past.at(-1) ?? 0) - (past[0] ?? 0), core);
+  const { core, range } = referenceRange(seen);
   const last = (count: number): readonly number[] => seen.slice(-count);
   const last48 = last(48);
   const slope = last48.reduce((sum, y, i) => sum + (i - 23.5) * (y - mean(last48)), 0) / 9212;
@@ -63,8 +83,15 @@ function referenceStreams(seen: readonly number[]): Record<string, number | unde
 
 function referenceFeature(
   stream: string,
-  values: readonly number[],
-  floors: readonly number[],
+  {
+    values,
+    floors,
+    kind,
+  }: {
+    readonly values: readonly number[];
+    readonly floors: readonly number[];
+    readonly kind: Kind;
+  },
 ): number {
   const gaps: number[] = [];
   let novelty = 0;
@@ -72,11 +99,15 @@ function referenceFeature(
     const window = values.slice(Math.max(0, at - WINDOW), at);
     if (window.length < 30) return;
     const gap = Math.min(...window.map((w) => Math.abs(v - w)));
-    const recent = gaps.slice(-300).sort((a, b) => a - b);
+    const against = kind === "fresh" ? window : window.slice(0, -PENDING_VALUES);
+    const far = Math.min(...against.map((w) => Math.abs(v - w)));
+    const recent = gaps.slice(-32).sort((a, b) => a - b);
     const quantum = recent.length > 5 ? 1.5 * q(recent, 0.1) : 0;
     novelty =
-      Math.max(0, gap - quantum) /
-      Math.max(Math.max(...window) - Math.min(...window), floors[at] ?? NaN);
+      against.length < 30
+        ? 0
+        : Math.max(0, far - quantum) /
+          Math.max(Math.max(...against) - Math.min(...against), floors[at] ?? NaN);
     if (gap > 1e-9 * Math.abs(v)) gaps.push(gap);
   });
   return Math.min(1, ((WEIGHTS[stream] ?? NaN) * novelty) / 0.25);
@@ -86,10 +117,10 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-function q(sorted: readonly number[], fraction: number): number {
-  const rank = fraction * (sorted.length - 1);
-  const low = sorted[Math.floor(rank)] ?? NaN;
-  return low + ((sorted[Math.floor(rank) + 1] ?? low) - low) * (rank % 1);
+function q(values: readonly number[], fraction: number): number {
+  const rank = fraction * (values.length - 1);
+  const low = values[Math.floor(rank)] ?? NaN;
+  return low + ((values[Math.floor(rank) + 1] ?? low) - low) * (rank % 1);
 }
 
 test.each([
@@ -98,25 +129,33 @@ test.each([
   ["a level shift", [...valuesOf(flat, 310, 3), 160, 161, 158]],
   ["a constant with one spike", [...Array.from({ length: 300 }, () => 5), 9]],
 ])("the row of %s is the recipe's, computed from scratch", (_name, values) => {
-  const state = createSeriesState();
+  const strand = createStrand(() => new ExactWindow(WINDOW - PENDING_VALUES), { ratio: true });
 
-  const rows = values.map((value, t) => scorePoint(state, { t, value }, undefined)?.row);
+  const rows = values.map((value) => rowsOf(takeReading(strand, value)));
 
   for (const back of [1, 2, 5, 20]) {
-    const reference = referenceRow(values.slice(0, values.length - back + 1));
-    rows.at(-back)?.forEach((feature, column) => {
-      expect(feature).toBeCloseTo(reference[column] ?? NaN, 9);
-    });
+    const seen = values.slice(0, values.length - back + 1);
+    for (const kind of ["fresh", "lasting"] as const) {
+      const reference = referenceRow(seen, kind);
+      rows.at(-back)?.[kind].forEach((feature, column) => {
+        // Usual gaps are kept in single precision.
+        expect(feature).toBeCloseTo(reference[column] ?? NaN, 6);
+      });
+    }
   }
 });
+
+function exactMemory(): NoveltyMemory {
+  return createNoveltyMemory(new ExactWindow(WINDOW));
+}
 
 test("the newest value's novelty never exceeds its gap to the past over the past range", () => {
   fc.assert(
     fc.property(
       fc.array(fc.integer({ min: -1000, max: 1000 }), { minLength: 31, maxLength: 120 }),
       (values) => {
-        const memory = createNoveltyMemory();
-        const novelties = values.map((value) => takeNovelty(memory, value, 1));
+        const memory = exactMemory();
+        const novelties = values.map((value) => takeNovelty(memory, value, 1).fresh);
 
         expect(novelties.slice(0, 30).every((novelty) => novelty === 0)).toBe(true);
         values.slice(30).forEach((value, index) => {
@@ -131,8 +170,11 @@ test("the newest value's novelty never exceeds its gap to the past over the past
 });
 
 test("a counter's unseen integers stop being news once small gaps are usual", () => {
-  const memory = createNoveltyMemory();
-  const novelties = Array.from({ length: 200 }, (_, index) => takeNovelty(memory, index * 2, 1));
+  const memory = exactMemory();
+  const novelties = Array.from(
+    { length: 200 },
+    (_, index) => takeNovelty(memory, index * 2, 1).fresh,
+  );
 
   expect(novelties[30]).toBeGreaterThan(0);
   expect(novelties.slice(40).every((novelty) => novelty === 0)).toBe(true);

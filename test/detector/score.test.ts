@@ -59,7 +59,7 @@ test("a point carries its evidence: band, z-scores, baseline, percent change", (
   expect(score?.n).toBe(501);
   expect(score?.bands.value?.low).toBeGreaterThan(80);
   expect(score?.bands.value?.high).toBeLessThan(120);
-  expect(score?.zscores.map(({ window }) => window)).toEqual([30, 288, 1440, 4032]);
+  expect(score?.zscores.map(({ window }) => window)).toEqual([30, 288, 1440, 10_080]);
   expect(score?.baseline).toBeCloseTo(100, -1);
   expect(score?.delta).toBeCloseTo(60, -1);
   expect(score?.percentChange).toBeCloseTo(60, -1);

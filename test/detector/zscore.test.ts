@@ -1,11 +1,11 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { SortedWindow } from "../../detector/sorted-window.ts";
+import { ExactWindow } from "./exact-window.ts";
 import { createZWindows, robustScale, zScores } from "../../detector/zscore.ts";
 import { flat, valuesOf } from "./given.ts";
 
-function windowOf(values: readonly number[], capacity = 4032): SortedWindow {
-  const window = new SortedWindow(capacity);
+function windowOf(values: readonly number[], capacity = 4032): ExactWindow {
+  const window = new ExactWindow(capacity);
   for (const value of values) window.push(value);
   return window;
 }

@@ -22,6 +22,7 @@ export function fakeCluster(initial: Partial<Workload> = {}): FakeCluster {
     availableReplicas: 3,
     paused: false,
     restartedAt: undefined,
+    restartedBy: undefined,
     ...initial,
   };
   let failure: Error | undefined;
@@ -49,6 +50,7 @@ export function fakeCluster(initial: Partial<Workload> = {}): FakeCluster {
         observedGeneration: generation,
         resourceVersion,
         restartedAt: request.restartedAt,
+        restartedBy: request.runId,
       };
       return "accepted";
     },

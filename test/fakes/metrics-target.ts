@@ -16,7 +16,7 @@ export async function startMetricsTarget(level: number): Promise<MetricsTarget> 
   let scrapes = 0;
   const server = createServer((_request, response) => {
     scrapes += 1;
-    const noise = Math.sin(scrapes * 12.9898) * 0.02;
+    const noise = 0.02 * noiseAt(scrapes);
     response.setHeader("content-type", "text/plain; version=0.0.4");
     response.end(
       `# TYPE shop_latency_seconds gauge\nshop_latency_seconds{namespace="shop",app="checkout"} ${current * (1 + noise)}\n`,
@@ -34,4 +34,11 @@ export async function startMetricsTarget(level: number): Promise<MetricsTarget> 
       await once(server, "close");
     },
   };
+}
+
+/** From -1 to 1, without a pattern, the same for the same number. */
+export function noiseAt(index: number): number {
+  let state = Math.imul(index ^ 0x9e3779b9, 0x85ebca6b);
+  state = Math.imul(state ^ (state >>> 13), 0xc2b2ae35);
+  return ((state ^ (state >>> 16)) >>> 0) / 2 ** 31 - 1;
 }

@@ -25,6 +25,8 @@ export interface FakePrometheus {
   readonly url: string;
   readonly requests: FakeRequest[];
   readonly faults: FakeFault[];
+  /** Ends every request under way, those that hang too. */
+  dropConnections(): void;
   stop(): Promise<void>;
 }
 
@@ -43,6 +45,9 @@ export async function startFakePrometheus(
     url: `http://127.0.0.1:${port}`,
     requests,
     faults,
+    dropConnections: () => {
+      server.closeAllConnections();
+    },
     stop: async () => {
       server.closeAllConnections();
       await new Promise<void>((resolve) => {

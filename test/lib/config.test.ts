@@ -90,6 +90,15 @@ test("a secret prints as [redacted], and comes from a file when only NAME_FILE i
   expect(`${String(token)} ${JSON.stringify({ token })}`).toBe('[redacted] {"token":"[redacted]"}');
 });
 
+test("an empty secret file is a problem, not an empty secret", () => {
+  const file = join(mkdtempSync(join(tmpdir(), "config-")), "token");
+  writeFileSync(file, "\n");
+
+  expect(problemsOf({ PROM_URL: "http://prom", TOKEN_FILE: file })).toEqual([
+    "TOKEN_FILE: the file is empty",
+  ]);
+});
+
 test("names a secret's file that cannot be read", () => {
   expect(problemsOf({ PROM_URL: "http://prom", TOKEN_FILE: "/does/not/exist" })[0]).toMatch(
     /^TOKEN_FILE: cannot be read: ENOENT/,

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Database } from "../../lib/postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
@@ -40,16 +41,98 @@ test("counts a body that came before as duplicate", async () => {
   expect(await setup.deliver([{}])).toMatchObject({ accepted: 0, duplicate: 1 });
 });
 
-test("a new episode of a target that was just handled joins the old run (cooldown)", async () => {
+test("a new incident of a target that was just handled waits until it has rested, and is looked at then", async () => {
   const setup = given(database, nextApp());
   const id = await waitingRun(setup);
   await setup.answer(id, "rejected");
-
   await setup.deliver([{ status: "resolved", endsAt: "2026-11-21T03:05:00Z" }]);
+
   await setup.deliver([{ startsAt: "2026-11-21T03:06:00Z" }]);
+  expect(await setup.runs()).toHaveLength(1);
+  expect(await setup.events(id)).toContain("postponed");
+
+  await letTargetRest(id);
+  await setup.admitWaiting();
+  await setup.admitWaiting();
+
+  expect((await setup.runs()).map(({ state }) => state)).toEqual(["rejected", "matched"]);
+});
+
+async function letTargetRest(runId: string): Promise<void> {
+  await database.query("UPDATE runs SET finished_at = now() - interval '1 hour' WHERE id = $1", [
+    runId,
+  ]);
+  await database.query("UPDATE episodes SET admit_at = now() WHERE admit_at IS NOT NULL");
+}
+
+test("an alert that resolved while its target rested starts nothing afterwards", async () => {
+  const setup = given(database, nextApp());
+  const id = await waitingRun(setup);
+  await setup.answer(id, "rejected");
+  await setup.deliver([{ fingerprint: `late-${id}`, startsAt: "2026-11-21T03:06:00Z" }]);
+  await setup.deliver([
+    { fingerprint: `late-${id}`, status: "resolved", endsAt: "2026-11-21T03:07:00Z" },
+  ]);
+
+  await letTargetRest(id);
+  await setup.admitWaiting();
 
   expect(await setup.runs()).toHaveLength(1);
-  expect(await setup.events(id)).toContain("joined");
+});
+
+test("a resolved that is handled before its firing is remembered: the firing is known to be late", async () => {
+  const setup = given(database, nextApp());
+
+  await setup.deliver([{ status: "resolved", endsAt: "2026-11-21T03:05:00Z" }]);
+  await setup.deliver([{ startsAt: "2026-11-21T03:00:00Z" }]);
+
+  expect(await setup.runs()).toEqual([]);
+});
+
+test("an incident whose predecessor's end was never told is a new one", async () => {
+  const setup = given(database, nextApp());
+  const id = await waitingRun(setup);
+  await setup.answer(id, "rejected");
+  await database.query("UPDATE runs SET finished_at = now() - interval '2 days' WHERE id = $1", [
+    id,
+  ]);
+  await database.query(
+    "UPDATE episodes SET last_seen_at = now() - interval '2 days', first_starts_at = now() - interval '3 days' WHERE run_id = $1",
+    [id],
+  );
+
+  await setup.deliver([{ startsAt: new Date(Date.now() - 60_000).toISOString() }]);
+
+  expect((await setup.runs()).map(({ state }) => state)).toEqual(["rejected", "matched"]);
+});
+
+test("alerts about other clusters of the same Alertmanager start nothing, and leave a row that says why", async () => {
+  const app = nextApp();
+  const setup = given(database, app);
+
+  for (const cluster of ["c1", "c2", "c3"]) {
+    await setup.deliver([{ fingerprint: `${app}-${cluster}`, labels: { cluster } }]);
+  }
+
+  expect(await setup.runs()).toEqual([]);
+  const { rows } = await database.query(
+    "SELECT 1 FROM runbooks_audit WHERE event = 'skipped_target' AND detail->'labels'->>'app' = $1",
+    [app],
+  );
+  expect(rows).toHaveLength(3);
+});
+
+test("a delivery that the database cannot read is set aside, and does not hold up the others", async () => {
+  const setup = given(database, nextApp());
+
+  await setup.deliver([{ fingerprint: randomBytes(30_000).toString("hex") }]);
+  await setup.deliver([{}]);
+
+  expect(await setup.runs()).toHaveLength(1);
+  const { rowCount } = await database.query(
+    "SELECT 1 FROM inbox WHERE error LIKE 'index row%' AND processed_at IS NOT NULL",
+  );
+  expect(rowCount).toBe(1);
 });
 
 test("a resolved that is older than the firing, and a late firing after the resolved, change nothing", async () => {

@@ -13,6 +13,7 @@ const none: AuthenticationHeaders = {
   signature: undefined,
   timestamp: undefined,
 };
+const now = new Date("2026-11-21T03:00:00Z");
 const basic = (text: string) => `Basic ${Buffer.from(text).toString("base64")}`;
 
 test.each<[string, string, string]>([
@@ -25,24 +26,24 @@ test.each<[string, string, string]>([
   ["a wrong password", basic("alertmanager:x"), "refused"],
   ["another scheme", "Digest awh_right-token", "refused"],
 ])("with %s the sender is %s", (_name, authorization, kind) => {
-  expect(authenticate({ ...none, authorization }, credentials).kind).toBe(kind);
+  expect(authenticate({ ...none, authorization }, credentials, now).kind).toBe(kind);
 });
 
 test("without a credential nobody is let in, unless anonymous senders are allowed", () => {
-  expect(authenticate(none, credentials).kind).toBe("refused");
-  expect(authenticate(none, { ...credentials, allowAnonymous: true }).kind).toBe("known");
+  expect(authenticate(none, credentials, now).kind).toBe("refused");
+  expect(authenticate(none, { ...credentials, allowAnonymous: true }, now).kind).toBe("known");
 });
 
 test("no configured token means that no token is right", () => {
   const sender = authenticate(
     { ...none, authorization: "Bearer undefined" },
     { ...credentials, token: undefined },
+    now,
   );
 
   expect(sender.kind).toBe("refused");
 });
 
-const now = new Date("2026-11-21T03:00:00Z");
 const seconds = now.getTime() / 1000;
 const body = Buffer.from('{"version":"4"}');
 
@@ -52,8 +53,8 @@ function signed(timestamp: number, key = "detector-key", over: Buffer = body): s
     signature: signBody(key, timestamp, over),
     timestamp: String(timestamp),
   };
-  const sender = authenticate(headers, credentials);
-  return sender.kind === "signed" ? sender.verify(body, now) : undefined;
+  const sender = authenticate(headers, credentials, now);
+  return sender.kind === "signed" ? sender.verify(body) : undefined;
 }
 
 test("a signature over the time and the body makes the detector known", () => {
@@ -68,4 +69,12 @@ test.each<[string, string | undefined]>([
   ["of another body", signed(seconds, "detector-key", Buffer.from("{}"))],
 ])("a signature that is %s is refused", (_name, source) => {
   expect(source).toBeUndefined();
+});
+
+test.each<[string, Partial<AuthenticationHeaders>]>([
+  ["of the wrong form", { signature: "nonsense", timestamp: String(seconds) }],
+  ["without a time", { signature: "0".repeat(64) }],
+  ["too old", { signature: "0".repeat(64), timestamp: String(seconds - 301) }],
+])("a signature that is %s is refused before the body is read", (_name, headers) => {
+  expect(authenticate({ ...none, ...headers }, credentials, now).kind).toBe("refused");
 });

@@ -1,7 +1,8 @@
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase, type Database } from "../../lib/postgres.ts";
 import { actionNames, actions } from "../../runbooks/actions/index.ts";
-import { admitDelivery } from "../../runbooks/admit.ts";
+import { admitDelivery, admitWaitingEpisode } from "../../runbooks/admit.ts";
+import { findWaitingEpisodes } from "../../runbooks/episode.ts";
 import { answerRun } from "../../runbooks/operations.ts";
 import { parseCatalog } from "../../runbooks/catalog/load.ts";
 import { parsePolicy } from "../../runbooks/policy.ts";
@@ -33,6 +34,8 @@ export interface Given {
     alerts: readonly GivenAlert[],
     options?: { source?: string; truncated?: number },
   ) => Promise<Receipt>;
+  /** What the sweep does for alerts whose target has rested. */
+  readonly admitWaiting: () => Promise<void>;
   readonly advance: (runId: string, change?: Partial<RunDeps>) => Promise<void>;
   readonly answer: (
     runId: string,
@@ -42,15 +45,15 @@ export interface Given {
   readonly runs: () => Promise<readonly { id: string; state: string; outcome: string | null }[]>;
   readonly events: (runId: string) => Promise<readonly string[]>;
   /** Jobs that were sent: the test plays the job engine. */
-  readonly jobs: { queue: string; data: object; startAfter: Date | undefined }[];
+  readonly jobs: { queue: string; data: object }[];
 }
 
 /** A service's worth of runbooks on a test database, for an app of its own, with a cluster that remembers what was done. */
 export function given(database: Database, app: string, change: Partial<RunDeps> = {}): Given {
   const cluster = fakeCluster();
   const jobs: Given["jobs"] = [];
-  const enqueue: RunDeps["enqueue"] = async (_tx, queue, data, startAfter) => {
-    jobs.push({ queue, data, startAfter });
+  const enqueue: RunDeps["enqueue"] = async (_tx, queue, data) => {
+    jobs.push({ queue, data });
   };
   const policy = parsePolicy("latency_p99:level_shift=rollout_restart", "env", actionNames);
   const deps: RunDeps = {
@@ -80,9 +83,22 @@ export function given(database: Database, app: string, change: Partial<RunDeps> 
     "runbooks: [{ id: anomaly, title: t, match: { labels: { alertname: AIOpsAnomalyDetected } } }]",
     "test",
   );
+  const admitDeps = {
+    database,
+    log: silentLog,
+    enqueue,
+    catalog,
+    cluster: "default",
+    cooldownSeconds: 900,
+    deadlineSeconds: 900,
+  };
   return {
     deps,
     cluster,
+    admitWaiting: async () => {
+      for (const id of await findWaitingEpisodes(database))
+        await admitWaitingEpisode(id, admitDeps);
+    },
     jobs,
     deliver: async (alerts, { source = "detector", truncated = 0 } = {}) => {
       const frame = {
@@ -107,13 +123,7 @@ export function given(database: Database, app: string, change: Partial<RunDeps> 
         database,
         enqueue,
       );
-      await admitDelivery(receipt.id, {
-        database,
-        enqueue,
-        catalog,
-        cooldownSeconds: 900,
-        deadlineSeconds: 900,
-      });
+      await admitDelivery(receipt.id, admitDeps);
       return receipt;
     },
     advance: async (runId, more = {}) => advanceRun(runId, { ...deps, ...more }),

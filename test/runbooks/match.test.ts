@@ -1,7 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { parseCatalog } from "../../runbooks/catalog/load.ts";
 import { keyOf, matchRunbook, targetOf } from "../../runbooks/match.ts";
-import type { Target } from "../../runbooks/types.ts";
 
 const catalog = parseCatalog(
   `runbooks:
@@ -22,22 +21,35 @@ test.each<[Record<string, string>, string | undefined]>([
   expect(matchRunbook(catalog, { labels })?.id).toBe(id);
 });
 
-test("the target is the deployment, else the app, of the alert's namespace", () => {
-  expect(
-    keyOf(targetOf({ labels: { namespace: "shop", app: "checkout", cluster: "eu-1" } }) as Target),
-  ).toBe("eu-1/shop/deployment/checkout");
-  expect(targetOf({ labels: { namespace: "shop", app: "a", deployment: "b" } })?.name).toBe("b");
+function target(labels: Record<string, string>, cluster = "default") {
+  return targetOf({ labels }, cluster);
+}
+
+test("the target is the deployment, else the app, of the alert's namespace, in the one cluster that is reached", () => {
+  expect(target({ namespace: "shop", app: "checkout", cluster: "eu-1" }, "eu-1")).toMatchObject({
+    target: { cluster: "eu-1", namespace: "shop", name: "checkout" },
+  });
+  expect(target({ namespace: "shop", app: "a", deployment: "b" })).toMatchObject({
+    target: { cluster: "default", name: "b" },
+  });
+  expect(keyOf({ cluster: "eu-1", namespace: "shop", kind: "deployment", name: "b" })).toBe(
+    "eu-1/shop/deployment/b",
+  );
 });
 
-test.each([
-  [{ app: "checkout" }],
-  [{ namespace: "shop" }],
-  [{ namespace: "../../secrets", app: "checkout" }],
-  [{ namespace: "shop", app: "checkout/scale" }],
-  [{ namespace: "shop", app: "$(reboot)" }],
-  [{ namespace: "shop", app: "a".repeat(64) }],
-])("%j names nothing that could exist in a cluster", (labels) => {
-  expect(targetOf({ labels: labels })).toBeUndefined();
+test.each<[Record<string, string>, RegExp]>([
+  [{ app: "checkout" }, /namespace/],
+  [{ namespace: "shop" }, /deployment and app/],
+  [{ namespace: "../../secrets", app: "checkout" }, /namespace/],
+  [{ namespace: "shop", app: "checkout/scale" }, /deployment and app/],
+  [{ namespace: "shop", app: "$(reboot)" }, /deployment and app/],
+  [{ namespace: "shop", app: "a".repeat(64) }, /deployment and app/],
+  [
+    { namespace: "shop", app: "checkout", cluster: "us-1" },
+    /about cluster "us-1", this service reaches default/,
+  ],
+])("%j names nothing that may be touched, and says why", (labels, why) => {
+  expect(target(labels)).toMatchObject({ kind: "none", why: expect.stringMatching(why) });
 });
 
 test.each([

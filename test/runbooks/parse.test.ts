@@ -100,6 +100,48 @@ test.each<[string, Buffer, RegExp]>([
   expect(problemOf(body)).toMatch(problem);
 });
 
+test.each<[string, unknown, RegExp]>([
+  [
+    "a million alerts that are none",
+    { ...frame, alerts: Array.from({ length: 1_000_000 }, () => 1) },
+    /^alerts: /,
+  ],
+  [
+    "a year alone as a time",
+    { ...frame, alerts: [{ ...alert, startsAt: "2025" }] },
+    /^alerts\.0\.startsAt: must be an RFC 3339 time/,
+  ],
+  [
+    "the year 0",
+    { ...frame, alerts: [{ ...alert, startsAt: "0000-01-01T00:00:00Z" }] },
+    /^alerts\.0\.startsAt/,
+  ],
+  [
+    "an endless fingerprint",
+    { ...frame, alerts: [{ ...alert, fingerprint: "f".repeat(40_000) }] },
+    /^alerts\.0\.fingerprint/,
+  ],
+  [
+    "half a million labels that are numbers",
+    {
+      ...frame,
+      alerts: [
+        {
+          ...alert,
+          labels: Object.fromEntries(Array.from({ length: 500_000 }, (_, at) => [`l${at}`, 1])),
+        },
+      ],
+    },
+    /^alerts\.0/,
+  ],
+])("says quickly what is wrong with %s", (_name, value, problem) => {
+  const body = bytes(value);
+  const start = performance.now();
+
+  expect(problemOf(body)).toMatch(problem);
+  expect(performance.now() - start).toBeLessThan(5_000);
+});
+
 test("counts no brackets inside strings", () => {
   const label = `\\" ${"[{".repeat(100)}`;
 

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { armFailpoint } from "../../lib/failpoint.ts";
 import type { Database } from "../../lib/postgres.ts";
 import { takeSlot } from "../../runbooks/guard.ts";
-import { leaseRun, LeaseLost, moveRun } from "../../runbooks/ledger.ts";
-import type { Run } from "../../runbooks/types.ts";
+import { findDueRuns, leaseRun, LeaseLost, moveRun } from "../../runbooks/ledger.ts";
+import type { RunDeps } from "../../runbooks/steps/step.ts";
+import { ClusterError, type Run } from "../../runbooks/types.ts";
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { given, openTestDatabase, slotsOf, stateOf, waitingRun } from "./given.ts";
 
@@ -38,19 +39,71 @@ test("a step that dies after the cluster was called has one effect, and is writt
   expect((await setup.events(id)).filter((event) => event === "executed")).toHaveLength(1);
 });
 
-test("a run that somebody works on is left alone, and looked at again later", async () => {
+test("a run that somebody works on is left alone, and found again when its lease has ended", async () => {
   const setup = given(database, nextApp());
   await setup.deliver([{}]);
   const id = (await setup.runs())[0]?.id ?? "";
   await leaseRun({ id, owner: "worker-2", seconds: 30 }, database);
+
+  await setup.advance(id);
+  expect(await stateOf(setup)).toBe("matched");
+  expect(await findDueRuns(database)).not.toContain(id);
+
+  await database.query(
+    "UPDATE runs SET lease_until = now() - interval '1 second', updated_at = now() - interval '6 seconds' WHERE id = $1",
+    [id],
+  );
+  expect(await findDueRuns(database)).toContain(id);
+});
+
+test("a run that verifies makes no jobs of its own, however often it is looked at", async () => {
+  const setup = given(database, nextApp());
+  const id = await waitingRun(setup);
+  await setup.answer(id, "approved");
   setup.jobs.length = 0;
+
+  for (let look = 0; look < 5; look += 1) await setup.advance(id);
+
+  expect(await stateOf(setup)).toBe("verifying");
+  expect(setup.jobs).toEqual([]);
+  expect(await findDueRuns(database)).toContain(id);
+});
+
+test.each<[string, (deps: RunDeps) => Partial<RunDeps>]>([
+  ["the kill switch", ({ switches }) => ({ switches: { ...switches, enabled: false } })],
+  ["a switch to dry-run", ({ switches }) => ({ switches: { ...switches, dryRun: true } })],
+  ["the approver's lost right", ({ switches }) => ({ switches: { ...switches, approvers: [] } })],
+  ["a removed rule", () => ({ policyFor: () => ({ key: "env", rules: [], sha256: "" }) })],
+])("%s stops a run that the cluster has not answered yet", async (_name, change) => {
+  const setup = given(database, nextApp());
+  const id = await waitingRun(setup);
+  await setup.answer(id, "approved");
+  setup.cluster.failWith(new ClusterError("no answer", { retryable: true }));
+  await expect(setup.advance(id)).rejects.toThrow("no answer");
+  setup.cluster.failWith(undefined);
+
+  await setup.advance(id, change(setup.deps));
+
+  expect(await setup.runs()).toMatchObject([
+    { state: "unknown", outcome: expect.stringContaining("a person must look") },
+  ]);
+  expect(setup.cluster.effects).toEqual([]);
+});
+
+test("a restart that happened is written down as executed, also when somebody restarted again meanwhile", async () => {
+  const setup = given(database, nextApp());
+  const id = await waitingRun(setup);
+  await setup.answer(id, "approved");
+  armFailpoint("after-cluster-call:throw");
+  await expect(setup.advance(id)).rejects.toThrow("failpoint");
+  armFailpoint(undefined);
+  setup.cluster.change({ generation: 9, restartedAt: "2026-11-21T04:00:00Z" });
 
   await setup.advance(id);
 
-  expect(await stateOf(setup)).toBe("matched");
-  expect(setup.jobs).toMatchObject([
-    { queue: "runbooks-run", data: { runId: id }, startAfter: expect.any(Date) },
-  ]);
+  expect(await stateOf(setup)).toBe("verifying");
+  expect(await setup.events(id)).toContain("executed");
+  expect(setup.cluster.effects).toHaveLength(1);
 });
 
 test("a worker that lost its lease writes nothing any more", async () => {

@@ -1,12 +1,12 @@
 import { execFile } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { chown, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { stringify } from "yaml";
 import { startServer } from "../../ops/test/server-process.ts";
 import { answersOk } from "./http-ready.ts";
-import { placeServer, programPath } from "./unprivileged.ts";
+import { placeServer, programPath, type ServerPlace } from "./unprivileged.ts";
 
 /** Targets appear about 5 s after the start: Prometheus batches what discovery tells it. */
 const TARGET_TIMEOUT_MS = 20_000;
@@ -23,6 +23,8 @@ export interface PrometheusOptions {
   /** How old a sample may be that a test writes ("30d"); without it two hours are refused. */
   readonly outOfOrderWindow?: string;
   readonly lookbackDelta?: string;
+  /** Samples of the past, in OpenMetrics (`# EOF` at the end), that it begins with. */
+  readonly history?: string;
   /** Sent to every target as a bearer token. */
   readonly bearer?: string;
 }
@@ -46,6 +48,7 @@ export interface Prometheus {
 export async function startPrometheus(options: PrometheusOptions = {}): Promise<Prometheus> {
   const place = await placeServer("prometheus");
   const configPath = await writeConfig(place.folder, options);
+  if (options.history !== undefined) await writeHistory(place, options.history);
   const url = `http://127.0.0.1:${place.port}`;
   const server = await startServer({
     ...place,
@@ -64,6 +67,21 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
     ready: () => answersOk(`${url}/-/ready`),
   });
   return { url, waitForTarget: (job) => waitForTarget(url, job), stop: () => server.stop() };
+}
+
+/** Made into blocks before the start: a running server sees new blocks only after up to a minute. */
+async function writeHistory({ folder, account }: ServerPlace, history: string): Promise<void> {
+  const [source, data] = [join(folder, "history.om"), join(folder, "data")];
+  await writeFile(source, history);
+  const args = ["tsdb", "create-blocks-from", "openmetrics", source, data, "--quiet"];
+  await promisify(execFile)(programPath("PROMTOOL"), args);
+  if (account.uid !== undefined) await chownAll(data, account.uid, account.gid ?? account.uid);
+}
+
+async function chownAll(folder: string, uid: number, gid: number): Promise<void> {
+  await chown(folder, uid, gid);
+  for (const name of await readdir(folder, { recursive: true }))
+    await chown(join(folder, name), uid, gid);
 }
 
 /** promtool reads the configuration first, since its message names the line and the server's log does not. */

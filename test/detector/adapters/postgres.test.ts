@@ -5,7 +5,7 @@ import type { AnomalyStore } from "../../../detector/types.ts";
 import { silentLog } from "../../../lib/log.ts";
 import { openDatabase, type Database } from "../../../lib/postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
-import { anomaly } from "../given-anomaly.ts";
+import { anomaly, MAILING } from "../given-anomaly.ts";
 
 let server: TestDatabase;
 let database: Database;
@@ -20,15 +20,15 @@ afterAll(async () => {
   await server.drop();
 });
 
-const DAY_BEFORE = new Date("2026-11-19T10:00:00Z");
-
 test("an anomaly comes back as it was written, and only one per series can be open", async () => {
   const first = anomaly({ id: "one", metric: "m1" });
 
-  expect(await store.open(first)).toBe("opened");
-  expect(await store.open(first)).toBe("already_open");
-  expect(await store.open({ ...first, id: "two" })).toBe("already_open");
-  expect(await store.open({ ...first, id: "three", series: "bbbbbbbbbbbb" })).toBe("opened");
+  expect(await store.open(first, MAILING)).toBe("opened");
+  expect(await store.open(first, MAILING)).toBe("already_open");
+  expect(await store.open({ ...first, id: "two" }, MAILING)).toBe("already_open");
+  expect(await store.open({ ...first, id: "three", series: "bbbbbbbbbbbb" }, MAILING)).toBe(
+    "opened",
+  );
   const { open } = await store.resume({ name: "m1", expr: first.expr });
   expect(open.find(({ id }) => id === "one")).toEqual(JSON.parse(JSON.stringify(first)));
 });
@@ -36,7 +36,7 @@ test("an anomaly comes back as it was written, and only one per series can be op
 test("64 replicas that open the same episode at once make one row", async () => {
   const verdicts = await Promise.all(
     Array.from({ length: 64 }, async (_, index) =>
-      store.open(anomaly({ id: `race${index}`, metric: "race" })),
+      store.open(anomaly({ id: `race${index}`, metric: "race" }), MAILING),
     ),
   );
 
@@ -45,33 +45,33 @@ test("64 replicas that open the same episode at once make one row", async () => 
 
 test("a closed episode makes room for the next one, and keeps its cause", async () => {
   const first = anomaly({ id: "c1", metric: "m2" });
-  await store.open(first);
-  await store.close({ ...first, closedAt: first.openedAt + 9e5, closeCause: "recovered" });
+  await store.open(first, MAILING);
+  const end = { closedAt: first.openedAt + 9e5, closeCause: "recovered" } as const;
+  expect(await store.close({ ...first, ...end }, MAILING)).toBe("closed");
+  expect(await store.close({ ...first, ...end }, MAILING)).toBe("closed");
+  expect(await store.close({ ...first, ...end, id: "never written" }, MAILING)).toBe("unknown");
 
-  expect(await store.open({ ...first, id: "c2" })).toBe("opened");
-  const listed = await store.recent(100);
+  expect(await store.open({ ...first, id: "c2" }, MAILING)).toBe("opened");
+  const listed = await store.list({ limit: 100 });
   expect(listed.find(({ id }) => id === "c1")).toMatchObject({
     closeCause: "recovered",
     closedAt: first.openedAt + 9e5,
   });
 });
 
-test("what was not delivered is found again: the beginning, the end, or both", async () => {
-  const at = new Date("2026-11-20T11:00:00Z");
-  const of = (id: string) => anomaly({ id, metric: `undelivered-${id}` });
-  for (const id of ["never", "half", "done"]) await store.open(of(id));
-  for (const id of ["half", "done"]) await store.delivered(id, "firing", at);
-  for (const id of ["never", "half", "done"])
-    await store.close({ ...of(id), closedAt: at.getTime(), closeCause: "recovered" });
-  await store.delivered("done", "resolved", at);
+test("the list is narrowed by metric and state, the newest first", async () => {
+  const of = (id: string, minute: number) =>
+    anomaly({ id, metric: "listed", series: id, openedAt: minute * 60_000 });
+  for (const [index, id] of ["l1", "l2", "l3"].entries()) await store.open(of(id, index), MAILING);
+  await store.close({ ...of("l2", 1), closedAt: 9e5, closeCause: "recovered" }, MAILING);
+  const ids = async (filter: object) =>
+    (await store.list({ limit: 10, metric: "listed", ...filter })).map(({ id }) => id);
 
-  const waiting = await store.undelivered(DAY_BEFORE);
-  const seen = waiting
-    .map((one) => `${one.anomaly.id} ${one.status}`)
-    .filter((line) => /never|half|done/.test(line));
-
-  expect(seen.sort()).toEqual(["half resolved", "never firing", "never resolved"]);
-  expect(await store.undelivered(new Date("2026-11-21T00:00:00Z"))).toEqual([]);
+  expect(await ids({})).toEqual(["l3", "l2", "l1"]);
+  expect(await ids({ state: "open", limit: 1 })).toEqual(["l3"]);
+  expect(await ids({ state: "closed" })).toEqual(["l2"]);
+  expect((await store.find("l2"))?.closeCause).toBe("recovered");
+  expect(await store.find("none")).toBeUndefined();
 });
 
 test("progress is remembered for the same question only", async () => {
@@ -85,7 +85,7 @@ test("progress is remembered for the same question only", async () => {
 
 test("the time of the last sighting only moves forward", async () => {
   const seen = anomaly({ id: "seen", metric: "seen" });
-  await store.open(seen);
+  await store.open(seen, MAILING);
   await store.saveProgress([], [{ id: "seen", lastSeenAt: seen.openedAt + 3e5 }]);
   await store.saveProgress([], [{ id: "seen", lastSeenAt: seen.openedAt + 1e5 }]);
 
@@ -96,7 +96,7 @@ test("the time of the last sighting only moves forward", async () => {
 test("labels that jsonb cannot hold are stored with a replacement, not refused", async () => {
   const poison = anomaly({ id: "poison", metric: "poison", labels: { a: "x\0y", b: "\ud800" } });
 
-  expect(await store.open(poison)).toBe("opened");
+  expect(await store.open(poison, MAILING)).toBe("opened");
   expect((await store.resume({ name: "poison", expr: "" })).open[0]?.labels).toEqual({
     a: "x\ufffdy",
     b: "\ufffd",
@@ -113,4 +113,6 @@ test("a model survives the database byte for byte, and the newest counts", async
   const stored = await store.newestModel();
 
   expect(stored && openModel(stored).sha256).toBe(model.sha256);
+  expect((await store.model("old"))?.sha256).toBe("old");
+  expect(await store.model("none")).toBeUndefined();
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { SortedWindow } from "../../detector/sorted-window.ts";
+import { ExactWindow } from "./exact-window.ts";
 
 const values = fc.array(
   fc.oneof(fc.integer({ min: -5, max: 5 }), fc.double({ noNaN: true, min: -1e9, max: 1e9 })),
@@ -14,7 +14,7 @@ test("holds the last values, sorted, as a plain array would", () => {
       fc.integer({ min: 1, max: 100 }),
       fc.double({ min: -1e9, max: 1e9, noNaN: true }),
       (pushed, capacity, probe) => {
-        const window = new SortedWindow(capacity);
+        const window = new ExactWindow(capacity);
         for (const value of pushed) window.push(value);
         const kept = pushed.slice(-capacity).sort((a, b) => a - b);
 
@@ -33,7 +33,7 @@ test("holds the last values, sorted, as a plain array would", () => {
 });
 
 test("an empty window has no quantile and no near value", () => {
-  const window = new SortedWindow(10);
+  const window = new ExactWindow(10);
 
   expect([window.min, window.max, window.quantile(0.5)]).toEqual([NaN, NaN, NaN]);
   expect(window.nearestGap(3)).toBe(Infinity);

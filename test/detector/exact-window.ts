@@ -1,11 +1,13 @@
+import type { PastWindow } from "../../detector/past-window.ts";
+
 const FIRST_CAPACITY = 64;
 
 /**
- * The last `capacity` numbers, kept both in order of arrival and sorted. One push costs one binary
+ * The oracle of the sketch: the last `capacity` numbers, kept both in order of arrival and sorted. One push costs one binary
  * search and one move of at most `capacity` numbers (about 0.3 µs at 4032). Memory grows with use.
  * A class because identity and mutable state are the point. Feed it finite numbers only.
  */
-export class SortedWindow {
+export class ExactWindow implements PastWindow {
   readonly capacity: number;
   #sorted: Float64Array;
   #arrivals: Float64Array;

@@ -1,0 +1,21 @@
+import type { ChannelSettings } from "../config/channels.ts";
+import type { Channel } from "../types.ts";
+import { connectAlertmanager } from "./alertmanager.ts";
+import { connectDiscord } from "./discord.ts";
+import { connectPagerDuty } from "./pagerduty.ts";
+import { connectSlack } from "./slack.ts";
+import { connectWebhook } from "./webhook.ts";
+
+/** Every channel that is configured. */
+export function openChannels(settings: ChannelSettings): readonly Channel[] {
+  const { webhook, alertmanagerUrl, slackUrl, discordUrl, pagerduty, detectorUrl } = settings;
+  const link = (id: string): string | undefined =>
+    detectorUrl === undefined ? undefined : `${detectorUrl}/anomalies/${encodeURIComponent(id)}`;
+  return [
+    ...(webhook === undefined ? [] : [connectWebhook({ ...webhook, link })]),
+    ...(alertmanagerUrl === undefined ? [] : [connectAlertmanager({ url: alertmanagerUrl, link })]),
+    ...(slackUrl === undefined ? [] : [connectSlack({ url: slackUrl, link })]),
+    ...(discordUrl === undefined ? [] : [connectDiscord({ url: discordUrl, link })]),
+    ...(pagerduty === undefined ? [] : [connectPagerDuty({ ...pagerduty, link })]),
+  ];
+}

@@ -1,0 +1,68 @@
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { pipeline } from "node:stream";
+import { createGunzip } from "node:zlib";
+import { QueryError } from "../faults.ts";
+import type { PrometheusAccess } from "../types.ts";
+import { readCapped } from "./read-capped.ts";
+
+/** Posts a form and gives back the status and the whole text. Rejects with a QueryError. */
+export type Transport = (
+  path: string,
+  form: URLSearchParams,
+  signal: AbortSignal,
+) => Promise<{ readonly status: number; readonly text: string }>;
+
+/**
+ * Node's own HTTP client and not fetch: fetch cannot be given a certificate or an authority without the package undici,
+ * whose agents the fetch of Node 24 refuses. It follows no redirect, so the credential goes to the configured server only.
+ */
+export function openTransport(access: PrometheusAccess, answerBytesMax: number): Transport {
+  const base = new URL(`${access.url}/`);
+  const headers = {
+    accept: "application/json",
+    "accept-encoding": "gzip",
+    "content-type": "application/x-www-form-urlencoded",
+    ...authorizationOf(access),
+    ...(access.tenant === undefined ? {} : { "x-scope-orgid": access.tenant }),
+  };
+  const secure = base.protocol === "https:";
+  const { ca, cert, key } = access.tls ?? {};
+  const agent = secure
+    ? new HttpsAgent({ keepAlive: true, ca, cert, key: key?.reveal() })
+    : new HttpAgent({ keepAlive: true });
+  const request = secure ? httpsRequest : httpRequest;
+  return async (path, form, signal) => {
+    const body = form.toString(); // posted: a long expression does not fit into a URL
+    const length = { "content-length": Buffer.byteLength(body) };
+    try {
+      const response = await new Promise<IncomingMessage>((resolve, reject) => {
+        const target = new URL(`.${path}`, base);
+        const options = { method: "POST", agent, signal, headers: { ...headers, ...length } };
+        request(target, options, resolve).on("error", reject).end(body);
+      });
+      const text = await readCapped(unpacked(response), answerBytesMax);
+      return { status: response.statusCode ?? 0, text };
+    } catch (error) {
+      if (error instanceof QueryError) throw error;
+      throw new QueryError("unavailable", `Prometheus does not answer ${path}`, {
+        cause: error,
+        retryable: true,
+      });
+    }
+  };
+}
+
+function authorizationOf({ token, basic }: PrometheusAccess): Readonly<Record<string, string>> {
+  if (token !== undefined) return { authorization: `Bearer ${token.reveal()}` };
+  if (basic === undefined) return {};
+  const pair = Buffer.from(`${basic.user}:${basic.password.reveal()}`, "utf8");
+  return { authorization: `Basic ${pair.toString("base64")}` };
+}
+
+/** The limit counts what comes out of the unpacking: a bomb ends there too. */
+function unpacked(response: IncomingMessage): AsyncIterable<Uint8Array> {
+  if (response.headers["content-encoding"] !== "gzip") return response;
+  // A broken connection destroys the unpacking as well, whose reader then sees the error.
+  return pipeline(response, createGunzip(), () => undefined);
+}

@@ -1,0 +1,120 @@
+import type { Arena } from "./arena.ts";
+import { featureRow, rangeFloor, weigh, type BaseWeights, type PastRange } from "./features.ts";
+import {
+  createNoveltyMemory,
+  extremesOf,
+  takeNovelty,
+  type Novelty,
+  type NoveltyMemory,
+} from "./novelty.ts";
+import type { PastWindow } from "./past-window.ts";
+import { RecentValues } from "./recent-values.ts";
+import { BASE_STREAMS, deriveStreams, STREAM_MEMORY_POINTS, type BaseValues } from "./streams.ts";
+import type { Band, BaseStream } from "./types.ts";
+
+/** Share of q99 - q01 added on both sides of the expected band: about 3.5 sigma for normal noise. */
+const BAND_MARGIN = 0.25;
+const CENTRE_POINTS = 12;
+
+/** The memories of a strand that has no ratio: its numbers may be of either sign. */
+type Memories = Readonly<Record<Exclude<BaseStream, "ratio">, NoveltyMemory>> & {
+  readonly ratio: NoveltyMemory | undefined;
+};
+
+/** One strand of a series (its values, or what remains of them after the season) with its derived streams. */
+export interface Strand {
+  readonly newest: RecentValues;
+  readonly memories: Memories;
+}
+
+/** What a strand says about a number; everything is measured against the numbers before it. */
+export interface Reading {
+  readonly streams: BaseValues;
+  readonly bands: Readonly<Record<BaseStream, Band | undefined>>;
+  /** Weights by novelty against all that was seen, and against the settled past alone. */
+  readonly fresh: BaseWeights;
+  readonly lasting: BaseWeights;
+  /** Robust range of the numbers before. */
+  readonly core: number;
+  /** Mean of the 12 numbers before, and the usual spread over 48; NaN while nothing is known. */
+  readonly centre: number;
+  readonly noise: number;
+}
+
+/** A strand that has seen nothing. `createPast` makes the window of one stream. */
+export function createStrand(
+  createPast: () => PastWindow,
+  { ratio, arena }: { readonly ratio: boolean; readonly arena?: Arena },
+): Strand {
+  const memory = (): NoveltyMemory => createNoveltyMemory(createPast(), arena);
+  return {
+    newest: new RecentValues(STREAM_MEMORY_POINTS, arena),
+    memories: {
+      value: memory(),
+      level: memory(),
+      shift: memory(),
+      spread: memory(),
+      ratio: ratio ? memory() : undefined,
+      trend: memory(),
+    },
+  };
+}
+
+/** Measures `value` against everything before it, then remembers it. */
+export function takeReading({ newest, memories }: Strand, value: number): Reading {
+  const range = rangeOf(memories.value);
+  const centre = newest.mean(Math.min(CENTRE_POINTS, newest.size));
+  const noise = memories.spread.past.quantile(0.5);
+  newest.push(value);
+  const streams = deriveStreams(newest, range.core);
+  const bands = mapStreams((stream) => expectedBand(memories[stream]));
+  const novelties = mapStreams((stream): Novelty | undefined => {
+    const memory = memories[stream];
+    const derived = streams[stream];
+    if (memory === undefined || derived === undefined) return undefined;
+    return takeNovelty(memory, derived, rangeFloor(stream, range));
+  });
+  return {
+    streams,
+    bands,
+    fresh: weigh(mapStreams((stream) => novelties[stream]?.fresh ?? 0)),
+    lasting: weigh(mapStreams((stream) => novelties[stream]?.lasting ?? 0)),
+    core: range.core,
+    centre,
+    noise,
+  };
+}
+
+/** The rows that the forest is asked about: what is new at all, and what is new against the settled past. */
+export function rowsOf({ fresh, lasting }: Reading): {
+  readonly fresh: number[];
+  readonly lasting: number[];
+} {
+  return { fresh: featureRow(fresh), lasting: featureRow(lasting) };
+}
+
+function mapStreams<T>(of: (stream: BaseStream) => T): Record<BaseStream, T> {
+  const [value, level, shift, spread, ratio, trend] = BASE_STREAMS.map(of) as [T, T, T, T, T, T];
+  return { value, level, shift, spread, ratio, trend };
+}
+
+function rangeOf(memory: NoveltyMemory): PastRange {
+  const { past } = memory;
+  const { min, max } = extremesOf(memory);
+  if (Number.isNaN(min)) return { core: 1e-12, range: 1e-12 };
+  const settled = past.size > 0;
+  const core = Math.max(
+    settled ? past.quantile(0.99) - past.quantile(0.01) : max - min,
+    1e-9 * Math.abs(settled ? past.quantile(0.5) : min),
+    1e-12,
+  );
+  return { core, range: Math.max(max - min, core) };
+}
+
+function expectedBand(memory: NoveltyMemory | undefined): Band | undefined {
+  if (memory === undefined || memory.past.size === 0) return undefined;
+  const low = memory.past.quantile(0.01);
+  const high = memory.past.quantile(0.99);
+  const margin = BAND_MARGIN * (high - low);
+  return { low: low - margin, high: high + margin };
+}

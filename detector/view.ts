@@ -1,0 +1,25 @@
+import { leadingStream } from "./explain.ts";
+import type { Anomaly, AnomalyLabel } from "./types.ts";
+import { explainInWords, summaryOf } from "./words.ts";
+
+/** An anomaly as JSON. Times as RFC 3339: milliseconds are for machines. */
+export function anomalyView(anomaly: Anomaly): Readonly<Record<string, unknown>> {
+  return {
+    ...anomaly,
+    summary: summaryOf(anomaly),
+    explanation: explainInWords(anomaly),
+    leadingStream: leadingStream(anomaly.evidence.opening),
+    openedAt: time(anomaly.openedAt),
+    lastSeenAt: time(anomaly.lastSeenAt),
+    closedAt: time(anomaly.closedAt),
+    historyFrom: time(anomaly.historyFrom),
+  };
+}
+
+export function labelView(label: AnomalyLabel): Readonly<Record<string, unknown>> {
+  return { ...label, at: time(label.at) };
+}
+
+function time(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
+}
