@@ -21,7 +21,7 @@ import { createMaskTest } from "./masks.ts";
 import type { AnomalyStore, FeatureTable, LabelBook, StepRange } from "./types.ts";
 
 /** A time of the past, in milliseconds since 1970. */
-export interface Period {
+interface Period {
   readonly from: number;
   readonly to: number;
 }
@@ -77,7 +77,7 @@ export async function detectFile(
   );
 }
 
-export interface BacktestRequest {
+interface BacktestRequest {
   readonly period: Period;
   readonly labels: string | undefined;
   /** Also make a page of it. */
@@ -106,7 +106,7 @@ export async function backtestDetector(
   });
 }
 
-export interface TrainRequest {
+interface TrainRequest {
   readonly period: Period;
   readonly seed: number;
   readonly masks: string | undefined;

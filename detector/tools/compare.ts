@@ -10,7 +10,7 @@ const INCIDENT_POINTS = 30;
 const FOUND_WITHIN_POINTS = 10;
 
 /** What one model made of the past. */
-export interface ModelRecord {
+interface ModelRecord {
   /** Alerts in the past as it was. */
   readonly alerts: number;
   /** Planted incidents that were told within ten points. */
