@@ -1,7 +1,7 @@
 import { ConfigError } from "../lib/config.ts";
 import { isUnavailable } from "../lib/postgres.ts";
 
-/** What a script may rely on (design: reliability §4.4). */
+/** What a script may rely on. */
 export const EXIT = { ok: 0, error: 1, usage: 2, refused: 3, notFound: 4, unavailable: 5 } as const;
 
 /** An end that is not a success and needs no stack: its text is for the person, its code for the script. */

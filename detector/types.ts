@@ -1,6 +1,6 @@
 import type { Secret } from "../lib/secret.ts";
 
-/** The derived streams of the recipe (detector.md). */
+/** The derived streams of the recipe. */
 export type BaseStream = "value" | "level" | "shift" | "spread" | "ratio" | "trend";
 
 /** All streams of one series, each watched for novelty: of its values, and of what remains of them after the season. */
@@ -235,7 +235,7 @@ export interface Anomaly {
 
 export type AlertStatus = "firing" | "resolved";
 
-/** Alertmanager's webhook frame, version 4, with one alert (reliability.md §5.1 and §5.3). */
+/** Alertmanager's webhook frame, version 4, with one alert. */
 export interface DetectorFrame {
   readonly version: "4";
   readonly receiver: "fettle-detector";

@@ -17,7 +17,7 @@ export function summaryOf(anomaly: Anomaly): string {
   return `${metric}: ${reason.replaceAll("_", " ")} ${direction}, ${current} against ${short(anomaly.baseline)}`;
 }
 
-/** What each stream measures (detector.md, table of streams). */
+/** What each stream measures. */
 export const STREAM_WORDS: Readonly<Record<StreamName, string>> = {
   value: "the value itself",
   level: "the mean of the last 12 points",

@@ -25,7 +25,7 @@ export function createZWindows(arena?: Arena): ZWindows {
 
 /**
  * Robust scale of a window, never 0: a median absolute deviation alone is 0 whenever half of the
- * window is constant (detector.md, lesson 9). `core` (q99 - q01 of the long past) lends 2 % to short
+ * window is constant. `core` (q99 - q01 of the long past) lends 2 % to short
  * windows that happen to be flat.
  */
 export function robustScale(window: Pick<PastWindow, "quantile">, core: number): number {

@@ -16,7 +16,7 @@ export interface EnvelopeHead {
 const NONCE_BYTES = 12;
 
 /**
- * Turns a stream into the envelope JSON of the decryption guide (S3 §31): AES-256-GCM, tag appended, no additional data,
+ * Turns a stream into the envelope JSON of the decryption guide: AES-256-GCM, tag appended, no additional data,
  * base64. Works in constant memory: JSON does not care about the order of members, so the ciphertext is written as it
  * comes and its size at the end. The plaintext's hash is left out on purpose: beside the ciphertext it would let a reader
  * without the key confirm a guess about a short record.

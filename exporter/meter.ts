@@ -3,7 +3,7 @@ import { Transform } from "node:stream";
 
 /**
  * 2^31 − 1 − 16: from 2^31 bytes of ciphertext on (the tag included) Python's `AESGCM.decrypt`, which the decryption
- * guide uses, fails (measured with cryptography 38 and 50, exporter.md §2.2).
+ * guide uses, fails (measured with cryptography 38 and 50).
  */
 export const PART_BYTES_MAX = 2 ** 31 - 1 - 16;
 

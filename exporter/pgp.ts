@@ -11,7 +11,7 @@ const AES256_KEY_BYTES = 32;
  *
  * The session key is ours, because the library's choice depends on the recipients: keys that all advertise AEAD would get
  * a format that no gpg reads, and one recipient without AES-256 in its preferences would take everybody down to AES-128
- * (measured, exporter.md §2.1). With our own key the result is always PKESK v3 + SEIPD v1 + AES-256.
+ * (measured). With our own key the result is always PKESK v3 + SEIPD v1 + AES-256.
  *
  * @param comment makes the result ASCII-armored, with this `Comment:` header
  */

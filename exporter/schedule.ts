@@ -18,7 +18,7 @@ export interface ScheduleDeps {
 
 /**
  * Runs exports by the cron expression, one at a time. In UTC: node-cron 4.6 skips the hour that a change to daylight saving
- * time skips, and loses the one that it repeats (exporter.md §6).
+ * time skips, and loses the one that it repeats.
  *
  * @param immediately begins with a run now, to finish what a killed process left behind
  */

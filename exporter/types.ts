@@ -11,7 +11,7 @@ export interface RowRange {
   readonly after: Position | undefined;
   /** The last row of the range; the next export starts behind it. */
   readonly last: Position;
-  /** Every transaction below it has ended, so the range never gains a row (exporter.md §6). */
+  /** Every transaction below it has ended, so the range never gains a row. */
   readonly horizonXid: string;
   readonly cutoff: Date;
 }

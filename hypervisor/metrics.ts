@@ -5,7 +5,7 @@ import { Counter, Gauge, type Registry } from "prom-client";
 
 const PREFIX = "arm_hypervisor_";
 
-/** The host's metrics (S0 §1), measured at each scrape. Containers and bridges come with the backend that has them. */
+/** The host's metrics, measured at each scrape. Containers and bridges come with the backend that has them. */
 export function createHypervisorMetrics(registry: Registry, dataPath: string): void {
   const gauge = (name: string, help: string, measure: () => number) => {
     const metric = new Gauge({
@@ -47,7 +47,7 @@ function addDiskGauges(registry: Registry, dataPath: string): void {
   gauge("disk_used_bytes", "In use", (disk) => (disk.blocks - disk.bfree) * disk.bsize);
 }
 
-/** The frame counts requests by route and status for all services; these are its sums under the names of S0. */
+/** The frame counts requests by route and status for all services; these are its sums under the names of the platform that it replaces. */
 function addHttpCounters(registry: Registry): void {
   const sum = async (counts: (status: number) => boolean): Promise<number> => {
     const requests = await registry.getSingleMetric("fettle_http_requests_total")?.get();

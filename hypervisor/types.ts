@@ -1,4 +1,4 @@
-/** What a caller may do, `noun:verb`. Roles (contract §4) will be rows of these. */
+/** What a caller may do, `noun:verb`. Roles will be rows of these. */
 export type Permission = "audit:read";
 
 /** Who is asking, once that is known. */
@@ -12,7 +12,7 @@ export interface Authenticator {
   identify(bearerToken: string): Promise<Principal | undefined>;
 }
 
-/** One entry of the audit log, in the shape of the API (S0 §4). */
+/** One entry of the audit log, in the shape of the API. */
 export interface AuditEntry {
   readonly id: string;
   /** RFC 3339, UTC. */

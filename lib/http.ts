@@ -17,7 +17,7 @@ import { createHttpMetrics, type HttpMetrics } from "./metrics.ts";
 import { isUnavailable } from "./postgres.ts";
 import { HttpProblem } from "./problem.ts";
 
-/** Node's defaults (60 s, 300 s, checked every 30 s) let slow clients hold connections too long: reliability.md F27. */
+/** Node's defaults (60 s, 300 s, checked every 30 s) let slow clients hold connections too long. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 15_000;
 const CONNECTIONS_CHECK_INTERVAL_MS = 1_000;

@@ -32,7 +32,7 @@ export interface DatabaseOptions {
   readonly statementTimeoutMs?: number;
 }
 
-/** reliability.md F2: a frozen server must turn into a 503, not into a queue of waiting requests. */
+/** A frozen server must turn into a 503, not into a queue of waiting requests. */
 const CONNECT_TIMEOUT_MS = 2_000;
 const STATEMENT_TIMEOUT_MS = 3_000;
 

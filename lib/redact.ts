@@ -2,7 +2,7 @@ import type { Secret } from "./secret.ts";
 
 const REDACTED = "[redacted]";
 
-/** Shorter values would remove ordinary words from the log (design: reliability §3.10). */
+/** Shorter values would remove ordinary words from the log. */
 const MIN_SECRET_LENGTH = 8;
 
 /** Secrets that can be known by their shape, whoever put them there. Sources: the vendors' own prefixes. */

@@ -92,7 +92,7 @@ function endOfString(text: string, start: number): number {
   return at;
 }
 
-/** PostgreSQL's jsonb refuses NUL and lone surrogates; a 500 for them would make Alertmanager send for ever (F23). */
+/** PostgreSQL's jsonb refuses NUL and lone surrogates; a 500 for them would make Alertmanager send for ever. */
 function cleanText(_key: string, value: unknown): unknown {
   if (typeof value === "string") return clean(value);
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;

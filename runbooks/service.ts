@@ -27,7 +27,7 @@ import type { Enqueue } from "./types.ts";
 
 /** The catalogue that ships with Fettle, wherever it was started from. */
 const PACKAGED_CATALOG = fileURLToPath(new URL("../ops/runbooks/runbooks.yaml", import.meta.url));
-/** reliability.md §3.6: past this the sender is asked to wait; Alertmanager repeats what it could not deliver. */
+/** Past this the sender is asked to wait; Alertmanager repeats what it could not deliver. */
 const INBOX_WAITING_MAX = 50_000;
 /** After the last moment of an approval there must be time for the action itself. */
 const ACTION_SECONDS = 900;

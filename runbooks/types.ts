@@ -97,7 +97,7 @@ export interface Run {
   readonly createdAt: Date;
 }
 
-/** A row of the record. Names of events: contract §2. */
+/** A row of the record. */
 export interface AuditEvent {
   readonly event: string;
   readonly actor: string;

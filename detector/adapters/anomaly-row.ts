@@ -68,7 +68,7 @@ export function anomalyOf(row: AnomalyRow): Anomaly {
   };
 }
 
-/** JSON that `jsonb` takes: it refuses NUL and lone surrogates, which a label may carry (reliability.md F23). */
+/** JSON that `jsonb` takes: it refuses NUL and lone surrogates, which a label may carry. */
 export function toJson(value: unknown): string {
   return JSON.stringify(value, (_key, member: unknown) =>
     typeof member === "string" ? member.toWellFormed().replaceAll("\0", "\ufffd") : member,

@@ -2,7 +2,7 @@ import { systemClock } from "../../lib/clock.ts";
 import { PostError } from "../faults.ts";
 
 const TIMEOUT_MS = 10_000;
-/** What a receiver says is only read for its reason (reliability.md §3.7). */
+/** What a receiver says is only read for its reason. */
 const ANSWER_BYTES_MAX = 64 * 1024;
 /** A receiver cannot silence us for longer. */
 const RETRY_AFTER_MAX_MS = 3_600_000;

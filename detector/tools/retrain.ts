@@ -7,7 +7,7 @@ import type { EpisodeRules, StoredModel } from "../types.ts";
 import { compareModels, type Comparison } from "./compare.ts";
 import type { MetricHistory } from "./history.ts";
 
-/** detector.md, recipe: every 7th point from the 300th on. */
+/** Every 7th point from the 300th on. */
 const ROW_EVERY = 7;
 const ROW_FROM = 300;
 const ROWS_NEEDED = 512;

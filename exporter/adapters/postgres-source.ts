@@ -51,7 +51,7 @@ export function postgresSource(database: Database, deps: { clock: Clock; log: Lo
   };
 }
 
-/** Makes the text of every value independent of the server's and the role's settings (exporter.md §2.3). */
+/** Makes the text of every value independent of the server's and the role's settings. */
 const SESSION = [
   "timezone = 'UTC'",
   "datestyle = 'ISO'",

@@ -206,7 +206,7 @@ async function startAndWork<T>(
 }
 
 function openSocket({ host, port }: SftpOptions, signal: AbortSignal | undefined): Socket {
-  // Our own socket, because the library leaves Nagle's algorithm on: 4 MB/s against 156 on loopback (exporter.md §4).
+  // Our own socket, because the library leaves Nagle's algorithm on: 4 MB/s against 156 on loopback.
   const socket = connect({ host, port, noDelay: true });
   socket.setTimeout(STALL_TIMEOUT_MS, () => {
     socket.destroy(new Error(`no byte in ${STALL_TIMEOUT_MS / 1000} s`));

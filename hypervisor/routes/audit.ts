@@ -20,7 +20,7 @@ const querySchema = z.strictObject({
     .default(LIMIT_DEFAULT),
 });
 
-/** `GET /api/v1/audit/logs?user=&resource_type=&limit=` (S0 §4). */
+/** `GET /api/v1/audit/logs?user=&resource_type=&limit=`. */
 export function addAuditRoutes(router: Router, auditLog: AuditLog): void {
   router.route("get", "/api/v1/audit/logs", async (request, response) => {
     const query = querySchema.safeParse(request.query);

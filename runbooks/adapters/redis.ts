@@ -3,7 +3,7 @@ import type { Log } from "../../lib/log.ts";
 import type { Secret } from "../../lib/secret.ts";
 import type { BreakerView } from "../types.ts";
 
-/** reliability.md F61: longer than a healthy Redis ever needs, shorter than anybody notices. */
+/** Longer than a healthy Redis ever needs, shorter than anybody notices. */
 const COMMAND_TIMEOUT_MS = 250;
 const HOUR_SECONDS = 3_600;
 const DAY_SECONDS = 86_400;

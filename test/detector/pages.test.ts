@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { createTestDatabase } from "../servers/postgres.ts";
 import { cleanups, givenService, text, type World } from "./given-service.ts";
 
-/** Texts that break out of HTML when they are not escaped (reliability.md F26). */
+/** Texts that break out of HTML when they are not escaped. */
 const HOSTILE = [
   "<script>alert(1)</script>",
   '"><img src=x onerror=alert(1)>',

@@ -11,7 +11,7 @@ import { createStrand, rowsOf, takeReading } from "../../detector/strand.ts";
 import { ExactWindow } from "./exact-window.ts";
 import { flat, sine, valuesOf } from "./given.ts";
 
-// The recipe of detector.md written down a second time, from whole arrays and without any state: slow and obvious.
+// The recipe written down a second time, from whole arrays and without any state: slow and obvious.
 const WINDOW = 4032;
 const WEIGHTS: Record<string, number> = {
   value: 1,

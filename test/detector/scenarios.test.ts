@@ -14,7 +14,7 @@ import {
   type ShapeName,
 } from "./shapes.ts";
 
-// The ten scenarios of detector.md ("Beyond NAB") on seven base shapes, with the shipped model and the default
+// Ten scenarios on seven base shapes, with the shipped model and the default
 // settings: 8.5 days of minutes first, and the incident at another time of the day for each seed.
 const SEEDS = [1, 2, 3, 4];
 const STARTS = [0.3, 0.62, 0.85, 0];

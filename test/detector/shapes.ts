@@ -70,7 +70,7 @@ interface Incident {
   readonly change: (value: number, since: number, noise: () => number) => number;
 }
 
-/** Incidents of detector.md, "Beyond NAB". */
+/** What can happen to a series. */
 export const INCIDENTS = {
   "level shift x5": { minutes: 120, change: (value) => 5 * value },
   "drop to 1 %": { minutes: 120, change: (value) => 0.01 * value },

@@ -9,12 +9,12 @@ import { startFettle, waitUntil, type FettleProcess } from "../fakes/fettle.ts";
 import { startPrivatePostgres, type PrivatePostgres } from "../servers/postgres.ts";
 
 const TOKEN = "canary-database-down-token";
-const OUTAGE_MS = 20_000; // issue 2, acceptance
+const OUTAGE_MS = 20_000;
 const FREEZE_MS = 7_000; // longer than the answer may take
 const ALERTS_PER_SECOND = 5;
-const ANSWER_MAX_MS = 5_000; // reliability.md F2
-const RECOVERY_MAX_MS = 5_000; // reliability.md F1
-const MEMORY_MAX_BYTES = 300 * 1024 * 1024; // reliability.md F1
+const ANSWER_MAX_MS = 5_000;
+const RECOVERY_MAX_MS = 5_000;
+const MEMORY_MAX_BYTES = 300 * 1024 * 1024;
 
 let postgres: PrivatePostgres;
 let database: Database;

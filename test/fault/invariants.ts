@@ -13,7 +13,7 @@ const ORDER = [
 ] as const;
 
 /**
- * What must hold after every fault, whatever it was (design: reliability §2.7). Returns a sentence for each thing that does
+ * What must hold after every fault, whatever it was. Returns a sentence for each thing that does
  * not; call it when the world is quiet.
  */
 export async function brokenInvariants(world: World): Promise<readonly string[]> {

@@ -6,7 +6,7 @@ import { fettle, waitUntil } from "../fakes/fettle.ts";
 import { brokenInvariants } from "./invariants.ts";
 import { givenWorld, type World } from "./world.ts";
 
-/** reliability.md §2.5: from a kill -9 to the run going on. With the lease of 2 s here: 8.4 s at most (measured). */
+/** From a kill -9 to the run going on. With the lease of 2 s here: 8.4 s at most (measured). */
 const TAKEOVER_MAX_MS = 35_000;
 const STEP_MAX_MS = 40_000;
 
