@@ -1,0 +1,54 @@
+import { expect, test } from "@jest/globals";
+import { ConfigError } from "../../lib/config.ts";
+import { readRunbooksConfig } from "../../runbooks/config.ts";
+
+const env = {
+  AIOPS_DATABASE_URL: "postgres://db/fettle",
+  RUNBOOK_WEBHOOK_TOKEN: "awh_0123456789abcdef",
+};
+
+function problemsOf(more: Record<string, string>): readonly string[] {
+  try {
+    readRunbooksConfig({ ...env, ...more });
+    return [];
+  } catch (error) {
+    return error instanceof ConfigError ? error.problems : [String(error)];
+  }
+}
+
+test("by default nothing is remediated, nobody may approve, and everything is a dry run", () => {
+  expect(readRunbooksConfig(env)).toMatchObject({
+    enabled: false,
+    dryRun: true,
+    requireApproval: true,
+    approvers: [],
+    policy: "",
+  });
+});
+
+test("without a credential only a loopback address may be listened on", () => {
+  const open = { RUNBOOK_WEBHOOK_TOKEN: "", RUNBOOKS_HOST: "0.0.0.0" };
+
+  expect(problemsOf(open)).toEqual([
+    expect.stringMatching(
+      /^RUNBOOK_WEBHOOK_TOKEN: is required .* when RUNBOOKS_HOST is 0\.0\.0\.0/,
+    ),
+  ]);
+  expect(problemsOf({ ...open, RUNBOOKS_HOST: "127.0.0.1" })).toEqual([]);
+});
+
+test("short secrets and a policy that cannot be read are told together, without the secrets", () => {
+  const problems = problemsOf({
+    RUNBOOK_WEBHOOK_TOKEN: "hunter2",
+    AIOPS_WEBHOOK_SECRET: "hunter3",
+    RUNBOOK_APPROVAL_SECRET: "hunter4",
+    RUNBOOK_AUTOFIX_POLICY: "latency=reboot",
+  });
+
+  expect(problems).toEqual([
+    "RUNBOOK_APPROVAL_SECRET: must have at least 32 characters",
+    "RUNBOOK_WEBHOOK_TOKEN: must have at least 16 characters",
+    "AIOPS_WEBHOOK_SECRET: must have at least 16 characters",
+    'RUNBOOK_AUTOFIX_POLICY: policy rule "latency=reboot": "reboot" is not an action (rollout_restart)',
+  ]);
+});
