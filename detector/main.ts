@@ -1,7 +1,5 @@
-import { createLogger } from "../lib/log.ts";
-import { runService } from "../lib/lifecycle.ts";
 import type { Environment } from "../lib/config.ts";
-import { secretsOf } from "../lib/secret.ts";
+import { runAlone } from "../lib/run-alone.ts";
 import { readDetectorConfig } from "./config.ts";
 import { startDetector } from "./service.ts";
 
@@ -21,11 +19,5 @@ export {
 
 /** Runs the detector until SIGTERM or SIGINT. @returns the process's exit code @throws ConfigError */
 export async function runDetector(env: Environment): Promise<number> {
-  const config = readDetectorConfig(env);
-  const log = createLogger({
-    service: "detector",
-    secrets: secretsOf(config),
-    file: env["LOG_FILE"],
-  });
-  return runService(log, async () => startDetector(config, log));
+  return runAlone("detector", readDetectorConfig(env), env, startDetector);
 }

@@ -1,10 +1,8 @@
-import { armFailpoint } from "../lib/failpoint.ts";
 import { openJobs } from "../lib/jobs.ts";
-import { runService } from "../lib/lifecycle.ts";
-import { createLogger, type Log } from "../lib/log.ts";
+import type { Log } from "../lib/log.ts";
 import { openDatabase, type Database } from "../lib/postgres.ts";
-import { secretsOf } from "../lib/secret.ts";
 import type { Environment } from "../lib/config.ts";
+import { runAlone } from "../lib/run-alone.ts";
 import type { AnswerOutcome } from "./approve.ts";
 import { readRunbooksConfig, type RunbooksConfig } from "./config.ts";
 import {
@@ -23,14 +21,7 @@ export type { RunDetail, RunSummary } from "./operations.ts";
 
 /** `fettle runbooks`: receives alerts and remediates until it is told to stop. */
 export async function runRunbooks(env: Environment): Promise<number> {
-  const config = readRunbooksConfig(env);
-  armFailpoint(env["FETTLE_FAILPOINT"]);
-  const log = createLogger({
-    service: "runbooks",
-    secrets: secretsOf(config),
-    file: env["LOG_FILE"],
-  });
-  return runService(log, async () => startRunbooks(config, log));
+  return runAlone("runbooks", readRunbooksConfig(env), env, startRunbooks);
 }
 
 export interface RunAnswer {
