@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import pg from "pg";
 import { sha256Hex } from "./canonical.ts";
+import { hasCode } from "./error.ts";
 import { freePort } from "./free-port.ts";
 import type { Log } from "./log.ts";
 
@@ -52,6 +53,7 @@ export async function startEmbeddedPostgres(
       "initdb",
     );
   }
+  await untilPredecessorEnded(data);
   const port = await freePort();
   const server = run("postgres", [
     "-D",
@@ -78,6 +80,27 @@ export async function startEmbeddedPostgres(
       watchdog.kill("SIGKILL");
     },
   };
+}
+
+/** The server of a process that was just killed is still writing its last checkpoint, and holds the folder meanwhile. */
+async function untilPredecessorEnded(data: string): Promise<void> {
+  const deadline = performance.now() + READY_TIMEOUT_MS;
+  while (await isRunning(data)) {
+    if (performance.now() > deadline) throw new Error(`another server is running in ${data}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function isRunning(data: string): Promise<boolean> {
+  const lock = await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "");
+  const pid = Number(lock.split("\n")[0]);
+  if (!Number.isInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0); // asks only
+    return true;
+  } catch (error) {
+    return hasCode(error, "EPERM"); // somebody else's, but there
+  }
 }
 
 interface Identity {
