@@ -11,7 +11,7 @@ export interface HealthParts {
   readonly outbox: {
     readonly channels: readonly { readonly name: ChannelName; readonly fault: unknown }[];
   };
-  readonly modelSha256: string | undefined;
+  readonly modelSha256: () => string | undefined;
 }
 
 /** What the detector can and cannot do now. Without a forest or a database it works on, but says so. */
@@ -42,7 +42,7 @@ function healthNow({ watched: metrics, database, outbox, modelSha256 }: HealthPa
             ? ""
             : `does not answer, ${database.waiting} writes wait`,
     },
-    model: { ok: true, detail: modelSha256 ?? "none: mean of the features" },
+    model: { ok: true, detail: modelSha256() ?? "none: mean of the features" },
   };
   const channels: Record<string, Check> = {};
   for (const { name, fault } of outbox.channels) {

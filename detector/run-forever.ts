@@ -1,14 +1,19 @@
 import { runCycle, type CycleDeps } from "./cycle.ts";
+import type { ModelInUse } from "./model-in-use.ts";
 import type { WatchedMetric } from "./watched-metric.ts";
 
-/** Runs a cycle at every whole step until the signal aborts. A cycle that took longer is followed by the next at once. */
+export interface ForeverDeps extends Omit<CycleDeps, "model"> {
+  readonly model: ModelInUse;
+}
+
+/** Runs a cycle at every whole step until the signal aborts. A cycle that took longer is followed by the next at once. A cycle has one model. */
 export async function runForever(
   watched: readonly WatchedMetric[],
-  deps: CycleDeps,
+  deps: ForeverDeps,
 ): Promise<void> {
   while (!deps.signal.aborted) {
     try {
-      await runCycle(watched, deps);
+      await runCycle(watched, { ...deps, model: deps.model.current() });
     } catch (error) {
       deps.log.error("cycle failed", { error });
     }

@@ -20,12 +20,13 @@ import { healthOf } from "./health.ts";
 import { Journal } from "./journal.ts";
 import { loadModel } from "./load-model.ts";
 import { createDetectorMetrics, type DetectorMetrics } from "./metrics.ts";
+import { followNewestModel, modelInUse } from "./model-in-use.ts";
 import type { Model } from "./model.ts";
 import { openPostOffice } from "./post-office.ts";
 import { createRecentAnomalies } from "./recent.ts";
 import { addRoutes, type RouteDeps } from "./routes.ts";
 import { episodeRules } from "./rules.ts";
-import { runForever } from "./run-forever.ts";
+import { runForever, type ForeverDeps } from "./run-forever.ts";
 import type { Anomaly } from "./types.ts";
 import { verifyAnomaly, type VerifyDeps } from "./verify.ts";
 import { watchAll } from "./watch-all.ts";
@@ -85,11 +86,15 @@ async function start(
   const recent = createRecentAnomalies();
   const source = connectPrometheus(config.prometheus);
   const budget = { max: config.maxSeries, used: 0 };
-  const model = await loadModel({ store, log, now: clock.now() });
+  const first = await loadModel({ store, log, now: clock.now() });
+  const onChange = ({ trainedAt }: Model) => {
+    for (const { name } of config.metrics) metrics.modelTrained(name, trainedAt);
+  };
+  const model = modelInUse(first, { store, log, onChange });
   const { backfillPoints } = config;
   const since = { store, log, now: clock.now(), step, backfillPoints, budget };
   const watched = await watchAll(config.metrics, since);
-  showStart(config, metrics, { model, watched });
+  showStart(config, metrics, { model: first, watched });
 
   const durable = database && openOutboxTable(database);
   const outbox = openPostOffice({
@@ -97,7 +102,7 @@ async function start(
     clock: systemClock, // the receivers' time, also when the detector lives faster
   });
   const health = healthOf({
-    ...{ watched, outbox, modelSha256: model?.sha256 },
+    ...{ watched, outbox, modelSha256: () => model.current()?.sha256 },
     database: store && journal,
   });
   const app = buildApp({ service: "detector", log, registry, readiness: health }, (routes) => {
@@ -105,7 +110,7 @@ async function start(
     addRoutes(routes, {
       ...{ watched, archive, apiToken: config.apiToken, threshold: config.scoreThreshold },
       labels: database && openLabelBook(database),
-      ...answersFrom({ source, step, clock, findModel: modelFinder({ store, model }) }),
+      ...answersFrom({ source, step, clock, findModel: modelFinder({ store, model: first }) }),
     });
   });
   const server = await listen(app, { host: config.host, port: config.port });
@@ -150,16 +155,17 @@ function answersFrom({
 function startCycles(
   watched: readonly WatchedMetric[],
   stack: StopStack,
-  deps: Omit<CycleDeps, "signal" | "downTargets">,
+  deps: Omit<ForeverDeps, "signal" | "downTargets">,
 ): void {
   const stopping = new AbortController();
   const { signal } = stopping;
   const downTargets: CycleDeps["downTargets"] = async (at) =>
     askDownTargets(at, { ...deps, signal });
   const cycles = runForever(watched, { ...deps, signal, downTargets });
+  const following = followNewestModel(deps.model, { clock: systemClock, signal });
   stack.add("cycles", async () => {
     stopping.abort();
-    await cycles;
+    await Promise.all([cycles, following]);
   });
 }
 
