@@ -51,9 +51,10 @@ const SMOOTH: Readonly<Record<IncidentName, Expectation>> = {
 const INSIDE_BURSTS = "bursts of the last week went there";
 const COUNTS_SCATTER = "a count of 20 scatters by 22 % itself";
 const MOSTLY_ZERO = "19 of 20 minutes are 0, and twice nothing is nothing";
-const anything = (because: string): Expectation => ({
+/** Found by so many seeds today, under whatever name. None stays none: a gap that closes must be taken out of here. */
+const anything = (found: number, because: string): Expectation => ({
   named: [],
-  found: 0,
+  found,
   held: false,
   because,
 });
@@ -81,12 +82,12 @@ const EXPECTED: Readonly<Record<ShapeName, Readonly<Record<IncidentName, Expecta
   },
   bursty: {
     ...SMOOTH,
-    "level shift x5": anything(INSIDE_BURSTS),
-    "drop to 50 %": anything("the range of its bursts is ten times the drop"),
-    "shift of +40 %": anything(INSIDE_BURSTS),
-    "noise of 30 %": anything(INSIDE_BURSTS),
-    "trend of +1 %/min": anything(INSIDE_BURSTS),
-    "pulse of +30 %": anything(INSIDE_BURSTS),
+    "level shift x5": anything(3, INSIDE_BURSTS),
+    "drop to 50 %": anything(0, "the range of its bursts is ten times the drop"),
+    "shift of +40 %": anything(2, INSIDE_BURSTS),
+    "noise of 30 %": anything(2, INSIDE_BURSTS),
+    "trend of +1 %/min": anything(2, INSIDE_BURSTS),
+    "pulse of +30 %": anything(0, INSIDE_BURSTS),
   },
   integer: {
     ...SMOOTH,
@@ -94,19 +95,19 @@ const EXPECTED: Readonly<Record<ShapeName, Readonly<Record<IncidentName, Expecta
     "drop to 1 %": { named: ZERO, because: "1 % of 20 rounds to 0" },
     "drop to 50 %": { named: [...SHIFT_DOWN, "trend_break down"], because: COUNTS_SCATTER },
     "shift of +40 %": { named: RAMP, because: COUNTS_SCATTER },
-    "noise of 30 %": anything(COUNTS_SCATTER),
+    "noise of 30 %": anything(2, COUNTS_SCATTER),
     "trend of +1 %/min": { named: RAMP },
-    "pulse of +30 %": anything(COUNTS_SCATTER),
+    "pulse of +30 %": anything(0, COUNTS_SCATTER),
   },
   sparse: {
     "level shift x5": { named: ["percent_change up"], held: false, because: MOSTLY_ZERO },
-    "drop to 1 %": anything(MOSTLY_ZERO),
-    "drop to 50 %": anything(MOSTLY_ZERO),
-    "shift of +40 %": anything(MOSTLY_ZERO),
-    "noise of 30 %": anything(MOSTLY_ZERO),
-    "trend of +1 %/min": anything(MOSTLY_ZERO),
-    "pulse of +30 %": anything(MOSTLY_ZERO),
-    "drop to zero": anything(MOSTLY_ZERO),
+    "drop to 1 %": anything(0, MOSTLY_ZERO),
+    "drop to 50 %": anything(0, MOSTLY_ZERO),
+    "shift of +40 %": anything(1, MOSTLY_ZERO),
+    "noise of 30 %": anything(1, MOSTLY_ZERO),
+    "trend of +1 %/min": anything(1, MOSTLY_ZERO),
+    "pulse of +30 %": anything(0, MOSTLY_ZERO),
+    "drop to zero": anything(0, MOSTLY_ZERO),
   },
 };
 
@@ -202,7 +203,9 @@ describe.each(Object.keys(EXPECTED) as ShapeName[])("%s", (shape) => {
     expect(held === false ? [] : closed).toEqual([]);
     const columns = firsts.map((first) => String(first?.minute ?? "-").padStart(4)).join("");
     table.push(`${shape.padEnd(8)} ${incident.padEnd(18)}${columns}  ${because ?? ""}`.trimEnd());
-    expect(firsts.filter((first) => first !== undefined).length).toBeGreaterThanOrEqual(found);
+    const count = firsts.filter((first) => first !== undefined).length;
+    expect(count).toBeGreaterThanOrEqual(found);
+    expect(found === 0 ? count : 0).toBe(0);
   });
 
   test("the series vanishes", () => {

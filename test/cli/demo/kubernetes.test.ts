@@ -87,7 +87,9 @@ test("a dry run answers the patched object and stores nothing", async () => {
     STRATEGIC,
   );
 
-  expect(answer.spec?.template.metadata?.annotations).toBeDefined();
+  expect(answer.spec?.template.metadata?.annotations).toMatchObject({
+    "kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z",
+  });
   expect(api.read({ resource: "deployments", group: "apps", ...WEB })).toBe(before);
   expect(api.mutations()).toEqual([]);
   expect(api.requests).toMatchObject([{ dryRun: true, effective: false }]);

@@ -1,3 +1,4 @@
+import { rename } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { kubernetesCluster } from "../../../runbooks/adapters/kubernetes.ts";
 import { ClusterError, type Cluster, type Target } from "../../../runbooks/types.ts";
@@ -134,9 +135,21 @@ describe("restarting", () => {
 });
 
 describe("failures", () => {
+  test("a kubeconfig that is not there yet is read when it is", async () => {
+    const kubeconfig = await writeKubeconfig({ url: kubernetes.url, token: kubernetes.token });
+    removals.push(kubeconfig.remove);
+    const later = `${kubeconfig.path}.later`;
+    const early = kubernetesCluster(later, { timeoutMs: TIMEOUT_MS });
+    expect((await failureOf(early.workload(WEB))).retryable).toBe(false);
+
+    await rename(kubeconfig.path, later);
+
+    expect(await early.workload(WEB)).toMatchObject({ replicas: 3 });
+  });
+
   test("without the right to patch it is final, and the server's own words name what is missing", async () => {
     const viewer = await clusterAt(kubernetes.url, READ_ONLY_TOKEN);
-    expect(await viewer.workload(WEB)).toBeDefined();
+    expect(await viewer.workload(WEB)).toMatchObject({ replicas: 3 });
 
     const error = await failureOf(viewer.restart(WEB, await requestFor(WEB)));
 
