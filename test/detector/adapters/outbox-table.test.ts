@@ -91,7 +91,10 @@ test("64 takers at once get each alert once", async () => {
 
 test("what a killed process had taken is taken by another one after its lease", async () => {
   await storeFor("alertmanager").open(anomaly({ id: "o3", metric: "o3" }), MAILING);
-  expect(await mailbox.take("alertmanager")).toMatchObject({ channel: "alertmanager", attempts: 1 });
+  expect(await mailbox.take("alertmanager")).toMatchObject({
+    channel: "alertmanager",
+    attempts: 1,
+  });
   expect(await mailbox.take("alertmanager")).toBeUndefined();
 
   await database.query("UPDATE aiops_outbox SET next_at = next_at - interval '31 seconds'");
