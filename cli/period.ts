@@ -27,7 +27,7 @@ function parseMoment(option: string, text: string, now: number): number {
   const [, count, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
   if (count !== undefined && unit !== undefined)
     return now - Number(count) * (UNIT_MS.get(unit) ?? 0);
-  const time = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN;
+  const time = parseTime(text);
   if (Number.isNaN(time)) {
     throw new CommandFailure(
       EXIT.usage,
@@ -35,4 +35,13 @@ function parseMoment(option: string, text: string, now: number): number {
     );
   }
   return time;
+}
+
+/** RFC 3339, or a day in UTC; NaN for a day that the month does not have, which `Date` would take for a later one. */
+function parseTime(text: string): number {
+  const [, day = ""] =
+    /^(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/i.exec(text) ?? [];
+  const start = Date.parse(`${day}T00:00:00Z`);
+  const exists = !Number.isNaN(start) && new Date(start).toISOString().startsWith(day);
+  return exists ? Date.parse(text) : NaN;
 }

@@ -1,6 +1,8 @@
 import { fingerprint } from "./fingerprint.ts";
 import { short, summaryOf } from "./words.ts";
-import type { AlertStatus, Anomaly, DetectorFrame, Labels } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { AlertStatus, DetectorFrame } from "./types/delivery.ts";
+import type { Labels } from "./types/source.ts";
 
 /** Alertmanager's way to say "not ended". */
 const NOT_ENDED = "0001-01-01T00:00:00Z";

@@ -1,7 +1,9 @@
 import { sha256Hex } from "../lib/canonical.ts";
 import { targetOf, type Series } from "./series.ts";
 import { sparkline } from "./sparkline.ts";
-import type { Anomaly, CloseCause, MetricQuery, OpenEpisode } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { CloseCause, OpenEpisode } from "./types/episode.ts";
+import type { MetricQuery } from "./types/source.ts";
 
 const SPARKLINE_POINTS = 40;
 

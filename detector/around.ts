@@ -1,5 +1,7 @@
 import { seriesId } from "./series.ts";
-import type { Anomaly, MetricSource, Point, StepRange } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { Point } from "./types/scoring.ts";
+import type { MetricSource, StepRange } from "./types/source.ts";
 
 /** Points shown before the opening, and at most after it. */
 const BEFORE_POINTS = 120;

@@ -13,11 +13,15 @@ import {
   withDefault,
   type Config,
   type Environment,
+  type Shape,
 } from "../lib/config.ts";
 import { channelSettings, channelVariables, type ChannelSettings } from "./config/channels.ts";
 import { prometheusAccess, prometheusVariables } from "./config/prometheus.ts";
+import { retrainingVariables, trainingEnvironment } from "./config/retraining.ts";
 import { metricList, parseMetricFile } from "./metric-list.ts";
-import type { MetricQuery, PrometheusAccess } from "./types.ts";
+import { HISTORY_STEPS_MAX } from "./tools/history.ts";
+import type { PrometheusAccess } from "./types/access.ts";
+import type { MetricQuery } from "./types/source.ts";
 
 /** Recording rules of ours; names as the autofix policy of runbooks writes them (`success_rate:trend_break`). */
 const DEFAULT_METRICS: readonly MetricQuery[] = [
@@ -116,6 +120,7 @@ export const shape = {
     30,
     "days of scored points that are kept",
   ),
+  ...retrainingVariables,
   ...channelVariables,
   apiToken: optional(
     "DETECTOR_API_TOKEN",
@@ -130,6 +135,8 @@ export type DetectorConfig = Config<typeof shape> & {
   readonly metrics: readonly MetricQuery[];
   readonly prometheus: PrometheusAccess;
   readonly channels: ChannelSettings;
+  /** The environment of a process that trains. A function, so that nobody prints its secrets. */
+  readonly trainingEnvironment: () => Readonly<Record<string, string>>;
 };
 
 /** @throws ConfigError listing all problems, each with the variable's name */
@@ -146,9 +153,27 @@ export function readDetectorConfig(env: Environment): DetectorConfig {
   if (config.features && config.databaseUrl === undefined) {
     problems.push("AIOPS_FEATURES: needs AIOPS_DATABASE_URL");
   }
+  problems.push(...retrainingProblems(config));
   if (problems.length > 0) throw new ConfigError(problems);
-  return Object.freeze({ ...config, metrics, prometheus, channels });
+  return Object.freeze({
+    ...{ ...config, metrics, prometheus, channels },
+    trainingEnvironment: () => trainingEnvironment(trainingShape, env),
+  });
 }
+
+function retrainingProblems(config: Config<typeof shape>): readonly string[] {
+  const { retrainCron, retrainDays: days, intervalSeconds: seconds } = config;
+  const steps = (days * 86_400) / seconds;
+  if (retrainCron === "off" || steps <= HISTORY_STEPS_MAX) return [];
+  return [
+    `AIOPS_RETRAIN_DAYS: ${days} days are ${steps} steps of ${seconds} s, at most ${HISTORY_STEPS_MAX} can be read`,
+  ];
+}
+
+/** Training tells nobody, and nobody asks it. */
+const trainingShape: Shape = Object.fromEntries(
+  Object.entries(shape).filter(([key]) => !(key in channelVariables || key === "apiToken")),
+);
 
 function chosenMetrics(
   { metricList: listed, metricFile: path }: Config<typeof shape>,

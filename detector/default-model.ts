@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { gunzipSync } from "node:zlib";
 import { z } from "zod";
-import type { StoredModel } from "./types.ts";
+import type { StoredModel } from "./types/store.ts";
 
 /** Where `ops/models/make-default.ts` puts the model: the trees as they are hashed, and what is known about them. */
 export const DEFAULT_MODEL_FOLDER = new URL("../ops/models/", import.meta.url);

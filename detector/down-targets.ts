@@ -1,5 +1,6 @@
 import type { Log } from "../lib/log.ts";
-import type { Anomaly, Labels, MetricSource } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { Labels, MetricSource } from "./types/source.ts";
 
 /** Prometheus writes `up` itself, 0 for a scrape that failed; only targets that are down come back. */
 const DOWN_TARGETS = "up == 0";

@@ -7,8 +7,8 @@ import type {
   EpisodeRules,
   Hold,
   OpenEpisode,
-  PointScore,
-} from "./types.ts";
+} from "./types/episode.ts";
+import type { PointScore } from "./types/scoring.ts";
 import { SPREAD_POINTS } from "./streams.ts";
 import { chooseWatch, isSpread } from "./watch.ts";
 

@@ -5,14 +5,9 @@ import { advanceAbsence, advanceEpisode } from "./episode.ts";
 import type { Model } from "./model.ts";
 import { scorePoint } from "./score.ts";
 import type { Series } from "./series.ts";
-import type {
-  Anomaly,
-  Episode,
-  EpisodeEvent,
-  EpisodeRules,
-  SeriesSamples,
-  StepRange,
-} from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { Episode, EpisodeEvent, EpisodeRules } from "./types/episode.ts";
+import type { SeriesSamples, StepRange } from "./types/source.ts";
 import {
   admitSeries,
   dropSeries,
@@ -105,6 +100,8 @@ function takePoint(
   point: SeriesSamples["points"][number],
   deps: EvaluateDeps & { readonly silent: boolean },
 ): readonly Notice[] {
+  // A restored series was made for its incident, and learns its past from before that.
+  if (series.lastAt === -Infinity) series.bornAt = point.t;
   series.lastAt = point.t;
   const scored = scorePoint(series.state, point, deps.model?.forest);
   if (scored === undefined) return [];

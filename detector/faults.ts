@@ -1,8 +1,8 @@
 /**
  * Why a query gave no samples: the server could not be asked or did not answer (`unavailable`), it refused the
- * expression (`bad_query`), or its answer cannot be read (`bad_answer`).
+ * expression (`bad_query`), its answer cannot be read (`bad_answer`), or is too large to be held (`too_large`).
  */
-export type QueryFault = "unavailable" | "bad_query" | "bad_answer";
+export type QueryFault = "unavailable" | "bad_query" | "bad_answer" | "too_large";
 
 export class QueryError extends Error {
   override readonly name = "QueryError";

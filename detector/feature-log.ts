@@ -1,7 +1,7 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { isUnavailable } from "../lib/postgres.ts";
-import type { FeatureRow, FeatureTable } from "./types.ts";
+import type { FeatureRow, FeatureTable } from "./types/store.ts";
 
 /** Rows that wait for the database at most (about 20 MB); then the oldest are dropped and counted. */
 const WAITING_ROWS_MAX = 100_000;

@@ -1,9 +1,9 @@
-import type { BaseStream } from "./types.ts";
+import type { BaseStream } from "./types/scoring.ts";
 
 /** The width of a row: the value twice, and five derived streams once. */
 export const FEATURE_COUNT = 7;
 /** Novelty (in past ranges, times the weight) at which a feature saturates. */
-const SATURATION = 0.25;
+export const SATURATION = 0.25;
 
 /** The stream behind each column of a row. The value is entered twice: the forest then asks it twice as often. */
 export const ROW_STREAMS: readonly BaseStream[] = [

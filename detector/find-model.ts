@@ -1,5 +1,5 @@
 import { openModel, type Model } from "./model.ts";
-import type { AnomalyStore } from "./types.ts";
+import type { AnomalyStore } from "./types/store.ts";
 
 export interface FindModelDeps {
   readonly store: Pick<AnomalyStore, "model"> | undefined;

@@ -1,4 +1,4 @@
-import type { Labels } from "./types.ts";
+import type { Labels } from "./types/source.ts";
 
 const OFFSET_BASIS = 0xcbf29ce484222325n;
 const PRIME = 0x100000001b3n;

@@ -1,5 +1,5 @@
 import type { Notice } from "./evaluate.ts";
-import type { Anomaly } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
 import type { WatchedMetric } from "./watched-metric.ts";
 
 export interface FinishDeps {

@@ -1,4 +1,4 @@
-import type { EpisodeRules, Hold } from "./types.ts";
+import type { EpisodeRules, Hold } from "./types/episode.ts";
 
 /** The last score that counted, of a series that has none. */
 export const NOTHING_HELD: Hold = { score: 0, age: 0 };

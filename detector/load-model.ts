@@ -1,7 +1,7 @@
 import type { Log } from "../lib/log.ts";
 import { readDefaultModel } from "./default-model.ts";
 import { openModel, trainDefaultModel, type Model } from "./model.ts";
-import type { StoredModel } from "./types.ts";
+import type { StoredModel } from "./types/store.ts";
 
 export interface LoadModelDeps {
   readonly store:

@@ -7,12 +7,15 @@ export { readDetectorConfig, shape as detectorVariables, type DetectorConfig } f
 export { startDetector, type DetectorOverrides } from "./service.ts";
 export type { ReplayedEpisode } from "./replay.ts";
 export type { Backtest } from "./tools/backtest.ts";
-export type { Anomaly } from "./types.ts";
+export { HISTORY_STEPS_MAX } from "./tools/history.ts";
+export type { Proposal } from "./tools/propose.ts";
+export type { Anomaly } from "./types/anomaly.ts";
 export { scoreNabFolder } from "./nab.ts";
 export {
   backfillFeatures,
   backtestDetector,
   detectFile,
+  proposeDetectorThreshold,
   trainDetector,
   type Training,
 } from "./workbench.ts";

@@ -1,12 +1,12 @@
 import { currentTraceparent } from "../lib/tracing.ts";
+import type { Anomaly } from "./types/anomaly.ts";
 import type {
   AlertStatus,
-  Anomaly,
   ChannelName,
   Delivery,
   DeliveryResult,
   Mailbox,
-} from "./types.ts";
+} from "./types/delivery.ts";
 
 /** Alerts of one channel in memory at most. */
 const WAITING_MAX = 1_000;

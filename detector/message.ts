@@ -1,4 +1,5 @@
-import type { AlertStatus, Anomaly } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { AlertStatus } from "./types/delivery.ts";
 import { explainInWords, short, summaryOf } from "./words.ts";
 
 /** What every chat says about an anomaly, before it is written in the chat's own way. */

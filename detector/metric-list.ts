@@ -2,7 +2,7 @@ import { messageOf } from "../lib/error.ts";
 import { parse } from "yaml";
 import { z } from "zod";
 import type { Kind } from "../lib/config.ts";
-import type { MetricQuery } from "./types.ts";
+import type { MetricQuery } from "./types/source.ts";
 
 /** A metric's name becomes a label value, part of a policy key (`name:reason`) and of a URL. */
 const NAME = /^[a-zA-Z_][a-zA-Z0-9_.-]{0,99}$/;

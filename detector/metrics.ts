@@ -1,10 +1,15 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { QueryFault } from "./faults.ts";
+import type { RetrainResult } from "./retraining.ts";
 import type { Series } from "./series.ts";
-import type { Anomaly, ChannelName, DeliveryResult } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { ChannelName, DeliveryResult } from "./types/delivery.ts";
 
 /** Everything that the detector counts and shows; the names are the contract's. */
-export interface DetectorMetrics extends SeriesMetrics, WorkMetrics {}
+export interface DetectorMetrics extends SeriesMetrics, WorkMetrics, GroupMetrics {
+  /** A training of this replica has ended. */
+  retrained(result: RetrainResult): void;
+}
 
 /** What is known about each series. */
 interface SeriesMetrics {
@@ -28,10 +33,22 @@ interface WorkMetrics {
   featureRows(result: "written" | "dropped", rows: number): void;
 }
 
+/** Which metrics this replica watches. */
+interface GroupMetrics {
+  groupOwned(metric: string, owned: boolean): void;
+  /** A group was taken from a replica that had not released it. */
+  takeover(): void;
+}
+
 const BY_SERIES = ["metric", "series"] as const;
 
 export function createDetectorMetrics(registry: Registry): DetectorMetrics {
-  return { ...createSeriesMetrics(registry), ...createWorkMetrics(registry) };
+  return {
+    ...createSeriesMetrics(registry),
+    ...createWorkMetrics(registry),
+    ...createGroupMetrics(registry),
+    retrained: createRetrainMetrics(registry),
+  };
 }
 
 function createSeriesMetrics(registry: Registry): SeriesMetrics {
@@ -85,6 +102,48 @@ function createSeriesMetrics(registry: Registry): SeriesMetrics {
     hideInfo: (anomaly) => {
       info.remove(infoLabels(anomaly));
     },
+  };
+}
+
+function createGroupMetrics(registry: Registry): GroupMetrics {
+  const owned = new Gauge({
+    name: "aiops_group_owned",
+    help: "1 if this replica watches the metric, else 0",
+    labelNames: ["metric"],
+    registers: [registry],
+  });
+  const takeovers = new Counter({
+    name: "aiops_group_takeovers_total",
+    help: "Metrics taken over from a replica that died or lost the database",
+    registers: [registry],
+  });
+  return {
+    groupOwned: (metric, isOurs) => {
+      owned.set({ metric }, isOurs ? 1 : 0);
+    },
+    takeover: () => {
+      takeovers.inc();
+    },
+  };
+}
+
+function createRetrainMetrics(registry: Registry): DetectorMetrics["retrained"] {
+  const total = new Counter({
+    name: "aiops_retrain_total",
+    help: "Trainings by this replica; kept: the replay did not let the new model take over",
+    labelNames: ["result"],
+    registers: [registry],
+  });
+  const lastSuccess = new Gauge({
+    name: "aiops_retrain_last_success_timestamp_seconds",
+    help: "When this replica last trained without an error; absent before",
+    registers: [registry],
+  });
+  lastSuccess.remove(); // it begins with 0, which would be 1970
+  for (const result of ["promoted", "kept", "failed"]) total.inc({ result }, 0);
+  return (result) => {
+    total.inc({ result });
+    if (result !== "failed") lastSuccess.setToCurrentTime();
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { openModel, type Model } from "./model.ts";
-import type { StoredModel } from "./types.ts";
+import type { StoredModel } from "./types/store.ts";
 
 /** A promotion (`fettle train`) need not be seen at once; reading 2 MB every five minutes costs nothing. */
 const REFRESH_MS = 5 * 60_000;

@@ -2,7 +2,7 @@ import { sha256Hex } from "../lib/canonical.ts";
 import { FEATURE_COUNT } from "./features.ts";
 import { withScale, type Forest, type ScaledForest } from "./forest.ts";
 import { syntheticPool, trainForest } from "./train.ts";
-import type { StoredModel } from "./types.ts";
+import type { StoredModel } from "./types/store.ts";
 
 /** Changed whenever the bytes or the meaning of a row changes; an older program then refuses a newer model. */
 const MODEL_SCHEMA_VERSION = 1;

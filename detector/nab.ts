@@ -6,7 +6,7 @@ import { emit, NOTHING_HELD } from "./hold.ts";
 import { openModel } from "./model.ts";
 import { HOLD_MARGIN, HOLD_POINTS } from "./rules.ts";
 import { createSeriesState, scorePoint } from "./score.ts";
-import type { Point } from "./types.ts";
+import type { Point } from "./types/scoring.ts";
 
 const DATA_FOLDER = "data";
 const RULES = { holdPoints: HOLD_POINTS, holdMargin: HOLD_MARGIN };

@@ -1,6 +1,7 @@
 import type { Arena } from "./arena.ts";
 import type { PastWindow } from "./past-window.ts";
 import { RecentValues } from "./recent-values.ts";
+import type { Band } from "./types/scoring.ts";
 import { UsualGaps } from "./usual-gaps.ts";
 
 /** Earlier values of a stream that are needed before anything can be called new. */
@@ -10,6 +11,9 @@ const NOVELTY_FROM_VALUES = 30;
  * from everything before. 12 to 72 scored alike on NAB (decision 0011).
  */
 export const PENDING_VALUES = 48;
+
+/** Share of q99 - q01 added on both sides of the expected band: about 3.5 sigma for normal noise. */
+const BAND_MARGIN = 0.25;
 
 /** The past of one stream: the settled one, the newest values on their way there, and the gaps usual between them. */
 export interface NoveltyMemory {
@@ -29,6 +33,22 @@ export interface Novelty {
 /** Keeps what `past` reaches back, and the pending values before that. */
 export function createNoveltyMemory(past: PastWindow, arena?: Arena): NoveltyMemory {
   return { past, pending: new RecentValues(PENDING_VALUES, arena), gaps: new UsualGaps(arena) };
+}
+
+/** Begins again with nothing. */
+export function forgetNovelty({ past, pending, gaps }: NoveltyMemory): void {
+  past.clear();
+  pending.clear();
+  gaps.clear();
+}
+
+/** Between the outermost hundredths of the settled past, with a margin; undefined while there is none. */
+export function expectedBand(memory: NoveltyMemory | undefined): Band | undefined {
+  if (memory === undefined || memory.past.size === 0) return undefined;
+  const low = memory.past.quantile(0.01);
+  const high = memory.past.quantile(0.99);
+  const margin = BAND_MARGIN * (high - low);
+  return { low: low - margin, high: high + margin };
 }
 
 /** The smallest and largest of all that is remembered; NaN when nothing is. */
@@ -60,7 +80,7 @@ function noveltyOf(memory: NoveltyMemory, value: number, floor: number): Novelty
   const { past, pending, gaps } = memory;
   if (past.size + pending.size < NOVELTY_FROM_VALUES) return { fresh: 0, lasting: 0 };
   const far = past.nearestGap(value);
-  const near = Math.min(far, nearestOf(pending, value));
+  const near = Math.min(far, pending.nearestGap(value));
   const quantum = far > 0 ? gaps.quantum() : 0;
   if (near > 1e-9 * Math.abs(value)) gaps.push(near);
   const { min, max } = extremesOf(memory);
@@ -71,12 +91,4 @@ function noveltyOf(memory: NoveltyMemory, value: number, floor: number): Novelty
         ? 0
         : Math.max(0, far - quantum) / Math.max(past.max - past.min, floor),
   };
-}
-
-function nearestOf(pending: RecentValues, value: number): number {
-  let nearest = Infinity;
-  for (let back = 0; back < pending.size; back += 1) {
-    nearest = Math.min(nearest, Math.abs(pending.at(back) - value));
-  }
-  return nearest;
 }

@@ -4,7 +4,8 @@ import type { Log } from "../lib/log.ts";
 import { inSpanFrom } from "../lib/tracing.ts";
 import { PostError } from "./faults.ts";
 import type { DetectorMetrics } from "./metrics.ts";
-import type { Anomaly, Channel, Delivery, DeliveryResult, Mailbox } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { Channel, Delivery, DeliveryResult, Mailbox } from "./types/delivery.ts";
 
 /** Backoff 1 s to 5 min with jitter, given up after a day with an alarm. */
 const FIRST_DELAY_MS = 1_000;

@@ -11,5 +11,8 @@ export interface PastWindow {
   readonly max: number;
   quantile(fraction: number): number;
   nearestGap(value: number): number;
+  /** The share of numbers below, half of the equal ones included; NaN when empty. */
+  rank(value: number): number;
   push(value: number): void;
+  clear(): void;
 }

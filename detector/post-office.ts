@@ -4,7 +4,8 @@ import { MemoryMailbox } from "./memory-mailbox.ts";
 import type { DetectorMetrics } from "./metrics.ts";
 import { Outbox } from "./outbox.ts";
 import type { PublishDeps } from "./publish.ts";
-import type { Anomaly, Channel, ChannelName, Delivery, DeliveryResult, Mailbox } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { Channel, ChannelName, Delivery, DeliveryResult, Mailbox } from "./types/delivery.ts";
 
 export interface PostOfficeDeps {
   readonly channels: readonly Channel[];

@@ -1,5 +1,6 @@
 import type { Log } from "../lib/log.ts";
-import type { AlertStatus, Anomaly } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { AlertStatus } from "./types/delivery.ts";
 
 export interface PublishDeps {
   readonly journal: {

@@ -1,5 +1,5 @@
 import { QueryError, type QueryFault } from "./faults.ts";
-import type { MetricQuery, MetricSource, SeriesSamples, StepRange } from "./types.ts";
+import type { MetricQuery, MetricSource, SeriesSamples, StepRange } from "./types/source.ts";
 
 export type Answer =
   | { readonly kind: "answered"; readonly samples: readonly SeriesSamples[] }

@@ -2,11 +2,15 @@ import { Arena } from "./arena.ts";
 
 /** The newest `capacity` numbers in order of arrival. A class because identity and mutable state are the point. */
 export class RecentValues {
-  private readonly buffer: Float64Array;
+  private readonly doubles: Float64Array;
+  private readonly first: number;
+  private readonly capacity: number;
   private used = 0;
 
   constructor(capacity: number, arena = new Arena(8 * capacity)) {
-    this.buffer = arena.float64(capacity);
+    this.doubles = arena.doubles;
+    this.first = arena.takeDoubles(capacity);
+    this.capacity = capacity;
   }
 
   get size(): number {
@@ -15,34 +19,60 @@ export class RecentValues {
 
   /** The number that came `back` numbers before the newest (0 is the newest); NaN beyond the first. */
   at(back: number): number {
-    return back < this.used ? (this.buffer[this.used - 1 - back] as number) : NaN;
+    return back < this.used ? (this.doubles[this.first + this.used - 1 - back] as number) : NaN;
   }
 
   /** Returns the number that had to leave, undefined while there is room. */
   push(value: number): number | undefined {
-    if (this.used < this.buffer.length) {
-      this.buffer[this.used] = value;
+    if (this.used < this.capacity) {
+      this.doubles[this.first + this.used] = value;
       this.used += 1;
       return undefined;
     }
-    const leaving = this.buffer[0];
-    this.buffer.copyWithin(0, 1);
-    this.buffer[this.used - 1] = value;
+    const leaving = this.doubles[this.first];
+    this.doubles.copyWithin(this.first, this.first + 1, this.first + this.used);
+    this.doubles[this.first + this.used - 1] = value;
     return leaving;
   }
 
   /** Mean of the numbers from `back` to before `until`, counted back from the newest; NaN when there are too few. */
   mean(back: number, until = 0): number {
     if (back > this.used) return NaN;
+    const end = this.first + this.used;
     let sum = 0;
-    for (let index = this.used - back; index < this.used - until; index += 1) {
-      sum += this.buffer[index] as number;
+    for (let index = end - back; index < end - until; index += 1) {
+      sum += this.doubles[index] as number;
     }
     return sum / (back - until);
   }
 
-  /** The numbers, oldest first. */
-  toArray(): number[] {
-    return [...this.buffer.subarray(0, this.used)];
+  /** Population standard deviation of the newest `count` numbers; NaN when there are too few. */
+  deviation(count: number): number {
+    const centre = this.mean(count);
+    let squares = 0;
+    for (let back = 0; back < count; back += 1) squares += (this.at(back) - centre) ** 2;
+    return Math.sqrt(squares / count);
+  }
+
+  /** Distance to the nearest of them; Infinity when there are none. */
+  nearestGap(value: number): number {
+    const end = this.first + this.used;
+    let nearest = Infinity;
+    for (let index = this.first; index < end; index += 1) {
+      const gap = value - (this.doubles[index] as number);
+      const distance = gap < 0 ? -gap : gap;
+      if (distance < nearest) nearest = distance;
+    }
+    return nearest;
+  }
+
+  clear(): void {
+    this.used = 0;
+  }
+
+  /** The newest `count` numbers (all by default), oldest first. */
+  toArray(count = this.used): number[] {
+    const end = this.first + this.used;
+    return [...this.doubles.subarray(Math.max(this.first, end - count), end)];
   }
 }

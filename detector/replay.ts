@@ -1,4 +1,4 @@
-import { advanceAbsence, advanceEpisode, QUIET } from "./episode.ts";
+import { advanceAbsence, advanceEpisode, QUIET, type Advance } from "./episode.ts";
 import type { ScaledForest } from "./forest.ts";
 import { createSeriesState, scorePoint } from "./score.ts";
 import type {
@@ -7,9 +7,8 @@ import type {
   EpisodeEvent,
   EpisodeRules,
   OpenEpisode,
-  Point,
-  PointScore,
-} from "./types.ts";
+} from "./types/episode.ts";
+import type { Point, PointScore } from "./types/scoring.ts";
 
 /** A published episode of the past. Times in milliseconds since 1970. */
 export interface ReplayedEpisode {
@@ -37,44 +36,54 @@ export interface ReplayOptions {
  */
 export function replaySeries(
   points: readonly Point[],
-  options: ReplayOptions,
+  { rules, ...options }: ReplayOptions,
 ): readonly ReplayedEpisode[] {
-  const { forest, rules, onScore } = options;
+  return replayByRules(points, [rules], options)[0] ?? [];
+}
+
+/** One life under one set of rules. */
+interface Lane {
+  readonly rules: EpisodeRules;
+  readonly episodes: ReplayedEpisode[];
+  episode: Episode;
+}
+
+/** Lives through a series under several rules at once: its scores, which cost the time, do not depend on them. */
+export function replayByRules(
+  points: readonly Point[],
+  rules: readonly EpisodeRules[],
+  { forest, step, onScore }: Omit<ReplayOptions, "rules">,
+): readonly (readonly ReplayedEpisode[])[] {
   const state = createSeriesState();
-  const episodes: ReplayedEpisode[] = [];
-  let episode: Episode = QUIET;
+  const lanes: readonly Lane[] = rules.map((own) => ({ rules: own, episodes: [], episode: QUIET }));
   let last: PointScore | undefined;
   for (const point of points) {
-    if (last !== undefined) episode = missSteps(episode, last, point.t, options, episodes);
+    if (last !== undefined) missSteps(lanes, last, point.t, step);
     const score = scorePoint(state, point, forest);
     if (score === undefined) continue;
-    const [next, events] = advanceEpisode(episode, score, rules);
-    episode = next;
+    for (const lane of lanes)
+      advance(lane, advanceEpisode(lane.episode, score, lane.rules), score.t);
     last = score;
-    note(episodes, events, score.t);
     onScore?.(score);
   }
-  return episodes;
+  return lanes.map(({ episodes }) => episodes);
 }
 
 /** The steps between two points at which the series was not there. */
-function missSteps(
-  before: Episode,
-  last: PointScore,
-  until: number,
-  { rules, step }: ReplayOptions,
-  episodes: ReplayedEpisode[],
-): Episode {
-  let episode = before;
-  // After so many steps it was given up; nothing more can happen.
-  const end = Math.min(until - step / 2, last.t + (rules.newNormalPoints + 1) * step);
-  for (let t = last.t + step; t < end; t += step) {
-    const missed = Math.round((t - last.t) / step);
-    const [next, events] = advanceAbsence(episode, last, { t, missed }, rules);
-    episode = next;
-    note(episodes, events, t);
+function missSteps(lanes: readonly Lane[], last: PointScore, until: number, step: number): void {
+  for (const lane of lanes) {
+    // After so many steps it was given up; nothing more can happen.
+    const end = Math.min(until - step / 2, last.t + (lane.rules.newNormalPoints + 1) * step);
+    for (let t = last.t + step; t < end; t += step) {
+      const missed = Math.round((t - last.t) / step);
+      advance(lane, advanceAbsence(lane.episode, last, { t, missed }, lane.rules), t);
+    }
   }
-  return episode;
+}
+
+function advance(lane: Lane, [episode, events]: Advance, t: number): void {
+  lane.episode = episode;
+  note(lane.episodes, events, t);
 }
 
 function note(episodes: ReplayedEpisode[], events: readonly EpisodeEvent[], t: number): void {

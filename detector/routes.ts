@@ -1,18 +1,21 @@
-import express, { type Express, type Request, type Response } from "express";
+import type { Express, Request, Response } from "express";
 import { STYLESHEET } from "../lib/pages/layout.ts";
 import { HttpProblem } from "../lib/problem.ts";
 import type { Secret } from "../lib/secret.ts";
 import type { Around } from "./around.ts";
+import { addLabelRoutes } from "./label-routes.ts";
+import { anomaliesPage, queryOf } from "./pages/anomalies.ts";
 import { anomalyPage } from "./pages/anomaly.ts";
+import type { TypedLabel } from "./pages/label-form.ts";
 import { overviewPage } from "./pages/overview.ts";
 import { verificationPage } from "./pages/verification.ts";
-import { checkToken, readFilter, readLabel } from "./read-request.ts";
-import type { Anomaly, AnomalyArchive, LabelBook } from "./types.ts";
+import { cursorOf, readFilter, readId, unknownAnomaly } from "./read-request.ts";
+import type { Anomaly, AnomalyArchive } from "./types/anomaly.ts";
+import type { AnomalyLabel, LabelBook } from "./types/labels.ts";
 import type { Verification } from "./verify.ts";
 import { anomalyView, labelView } from "./view.ts";
 import type { WatchedMetric } from "./watched-metric.ts";
 
-const BODY_LIMIT_BYTES = 16 * 1024;
 const CLOSED_SHOWN = 10;
 /** A verification reads up to forty thousand points: one at a time, so that nobody can keep the scorer from its work. */
 const VERIFICATIONS_MAX = 1;
@@ -42,27 +45,40 @@ export function addRoutes(app: Express, deps: RouteDeps): void {
     response.type("css").send(STYLESHEET);
   });
   app.get("/anomalies", async (request, response) => {
-    const anomalies = await deps.archive.list(readFilter(request.query));
-    response.json({ anomalies: anomalies.map(anomalyView) });
-  });
-  app.get("/anomalies/:id", async (request, response) => {
-    const anomaly = await findAnomaly(request, deps);
-    const labels = (await deps.labels?.list(anomaly.id)) ?? [];
+    const filter = readFilter(request.query);
+    // One more than shown tells whether there is more.
+    const found = await deps.archive.list({ ...filter, limit: filter.limit + 1 });
+    const anomalies = found.slice(0, filter.limit);
+    const last = found.length > anomalies.length ? anomalies.at(-1) : undefined;
+    const next = last && cursorOf(last);
     if (!wantsPage(request, response)) {
-      response.json({ ...anomalyView(anomaly), feedback: labels.map(labelView) });
+      response.json({ anomalies: anomalies.map(anomalyView), next: next ?? null });
       return;
     }
-    const around = await deps.around(anomaly);
-    sendPage(response, anomalyPage({ anomaly, around, labels, threshold: deps.threshold }));
+    const metrics = deps.watched.map(({ query }) => query.name);
+    const older = next === undefined ? undefined : queryOf(filter, next);
+    sendPage(response, anomaliesPage({ anomalies, filter, metrics, older }));
+  });
+  app.get("/anomalies/:id", async (request, response) => {
+    const anomaly = await findAnomaly(readId(request.params), deps);
+    if (wantsPage(request, response)) {
+      sendPage(response, await showAnomaly(anomaly, deps));
+      return;
+    }
+    const labels = await labelsOf(anomaly, deps);
+    response.json({ ...anomalyView(anomaly), feedback: labels.map(labelView) });
   });
   addVerification(app, deps);
-  addFeedback(app, deps);
+  addLabelRoutes(app, {
+    ...deps,
+    showAgain: async (id, typed) => showAnomaly(await findAnomaly(id, deps), deps, typed),
+  });
 }
 
 function addVerification(app: Express, deps: RouteDeps): void {
   let running = 0;
   app.get("/anomalies/:id/verify", async (request, response) => {
-    const anomaly = await findAnomaly(request, deps);
+    const anomaly = await findAnomaly(readId(request.params), deps);
     if (running >= VERIFICATIONS_MAX) {
       throw new HttpProblem(429, "Busy", "Another anomaly is being verified; try again.", {
         "Retry-After": BUSY_RETRY_SECONDS,
@@ -79,39 +95,22 @@ function addVerification(app: Express, deps: RouteDeps): void {
   });
 }
 
-function addFeedback(app: Express, { labels, apiToken }: RouteDeps): void {
-  const json = express.json({ limit: BODY_LIMIT_BYTES });
-  // The token comes before the body: a stranger's is not read.
-  const authorized = (request: Request, _response: Response, next: () => void): void => {
-    checkToken(request.get("authorization"), apiToken);
-    next();
-  };
-  app.post("/anomalies/:id/labels", authorized, json, async (request, response) => {
-    const label = readLabel(request.body);
-    if (labels === undefined) {
-      throw new HttpProblem(503, "Not stored", "Labels need AIOPS_DATABASE_URL.");
-    }
-    const stored = await labels.add(idOf(request), label);
-    if (stored === "unknown_anomaly") throw unknownAnomaly();
-    response.status(201).json(labelView(stored));
-  });
+/** The page of one anomaly; `typed` is what somebody has said and was not taken. */
+async function showAnomaly(anomaly: Anomaly, deps: RouteDeps, typed?: TypedLabel): Promise<string> {
+  const [around, labels] = await Promise.all([deps.around(anomaly), labelsOf(anomaly, deps)]);
+  const mayLabel = deps.labels !== undefined && deps.apiToken !== undefined;
+  const { threshold } = deps;
+  return anomalyPage({ anomaly, around, labels, mayLabel, typed, threshold });
 }
 
-async function findAnomaly(request: Request, { archive }: RouteDeps): Promise<Anomaly> {
-  const anomaly = await archive.find(idOf(request));
+async function labelsOf(anomaly: Anomaly, { labels }: RouteDeps): Promise<readonly AnomalyLabel[]> {
+  return (await labels?.list(anomaly.id)) ?? [];
+}
+
+async function findAnomaly(id: string, { archive }: RouteDeps): Promise<Anomaly> {
+  const anomaly = await archive.find(id);
   if (anomaly === undefined) throw unknownAnomaly();
   return anomaly;
-}
-
-/** An id is never longer, and PostgreSQL refuses NUL. */
-function idOf(request: Request): string {
-  const id = String(request.params["id"]);
-  if (!/^[\w-]{1,100}$/.test(id)) throw unknownAnomaly();
-  return id;
-}
-
-function unknownAnomaly(): HttpProblem {
-  return new HttpProblem(404, "Unknown anomaly", "There is no anomaly with this id.");
 }
 
 function wantsPage(request: Request, response: Response): boolean {

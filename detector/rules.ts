@@ -1,4 +1,4 @@
-import type { EpisodeRules } from "./types.ts";
+import type { EpisodeRules } from "./types/episode.ts";
 
 /** Points that a score is held: "one alert per incident" (measured: 48 to 100 are equal). */
 export const HOLD_POINTS = 72;

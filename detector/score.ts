@@ -1,33 +1,38 @@
 import { Arena } from "./arena.ts";
-import { createStrand, rowsOf, takeReading, type Strand, type Reading } from "./strand.ts";
-import { FEATURE_COUNT } from "./features.ts";
-import { forestScore, type ScaledForest } from "./forest.ts";
+import { COURSE_POINTS } from "./course.ts";
+import { createStrand, takeReading, type Strand, type Reading } from "./strand.ts";
+import type { ScaledForest } from "./forest.ts";
 import type { PastWindow } from "./past-window.ts";
+import { createRanks, takeRank, type RankReading, type Ranks } from "./ranks.ts";
 import { SeasonalMemory } from "./seasonal.ts";
 import { SketchWindow } from "./sketch-window.ts";
-import type { BaseStream, Point, PointScore, StreamName } from "./types.ts";
+import type {
+  BaseStream,
+  Point,
+  PointScore,
+  RankStream,
+  StreamName,
+  ZScore,
+} from "./types/scoring.ts";
+import { bestVerdict, type Verdict } from "./verdict.ts";
 import { createZWindows, zScores, type ZWindows } from "./zscore.ts";
 
-/** Rows whose largest feature is smaller are not shown to the forest (98.5 % of points): their score is 0. */
-const FOREST_FROM_FEATURE = 0.04;
-/**
- * Without a forest the mean of the features takes its place (72.8 against 74.5 on NAB). Divided by this
- * it raises as many paging alerts on NAB's shared half at the same published threshold.
- */
-const FALLBACK_MEAN_AT_ONE = 0.29;
-/** A slow change counts a little less than a sudden one (decision 0011: 0.8 to 1 differ by noise). */
-const LASTING_GAIN = 0.9;
-/** Two weeks of 5-minute points, 2.8 days of 1-minute points; 96 entries score as all 4032 (decision 0012). */
+/** Two weeks of 5-minute points, 2.8 days of 1-minute points; 80 entries score as all 4032 (decision 0012). */
 const VALUE_POINTS = 10_080;
-const VALUE_ENTRIES = 96;
+const VALUE_ENTRIES = 80;
 /** A week of minutes: weekends must be known before they come again. */
 const RESIDUAL_POINTS = 10_080;
-const RESIDUAL_ENTRIES = 64;
+const RESIDUAL_ENTRIES = 48;
 /** The season is asked once a whole week was seen, and while it explains 30 % of the range (decision 0010). */
 const SEASON_FROM_DAYS = 7;
 const SEASON_RESIDUAL_SHARE = 0.7;
-/** The columns of one series: 11 streams, the newest values twice, the season, and three windows for z-scores. */
-const SERIES_BYTES = 29_088;
+/** Ranks are of residuals as soon as these range less than the values; a little hysteresis, as each change begins anew. */
+const RANKED_RESIDUAL_SHARE = 0.95;
+const RANKED_RESIDUAL_SHARE_KEPT = 1.05;
+/** Means and spreads of ranks are looked at for new extremes only. */
+const RANK_ENTRIES = 32;
+/** The columns of one series: 17 streams, the newest values twice, ranks, the season, and three windows for z-scores. */
+const SERIES_BYTES = 33_568;
 const BASELINE_WINDOW_POINTS = 288;
 
 /** Everything that the scorer remembers of one series (about 40 kB). Changed in place by `scorePoint`. */
@@ -36,6 +41,7 @@ export interface SeriesState {
   readonly values: Strand;
   readonly residuals: Strand;
   readonly season: SeasonalMemory;
+  readonly ranks: Ranks;
   readonly zWindows: ZWindows;
 }
 
@@ -48,6 +54,7 @@ export function createSeriesState(): SeriesState {
     values: createStrand(past, { ratio: true, arena }),
     residuals: createStrand(pastResidual, { ratio: false, arena }),
     season: new SeasonalMemory(arena),
+    ranks: createRanks(() => new SketchWindow(RESIDUAL_POINTS, RANK_ENTRIES, arena), arena),
     zWindows: createZWindows(arena),
   };
 }
@@ -56,6 +63,8 @@ export function createSeriesState(): SeriesState {
 interface Season {
   readonly expected: number;
   readonly reading: Reading;
+  /** Whether a whole week was seen. */
+  readonly known: boolean;
   /** Whether the days are alike enough for the residual to count. */
   readonly trusted: boolean;
 }
@@ -75,29 +84,50 @@ export function scorePoint(
   state.points += 1;
   const own = takeReading(state.values, value);
   const season = takeSeason(state, point, own);
+  const counting = season?.trusted === true ? season : undefined;
+  const ranks = takeRanks(state.ranks, own, season);
   const zscores = zScores(state.zWindows, state.values.memories.value.past, value, own.core);
-  const baseline =
-    zscores.find((score) => score.window === BASELINE_WINDOW_POINTS)?.median ?? value;
   for (const window of state.zWindows) window.push(value);
 
-  const best = bestVerdict(verdictsOf(own, season), forest);
-  const delta = value - baseline;
+  const best = bestVerdict({ own, residual: counting?.reading, ranks }, forest);
   return {
     ...point,
     n: state.points,
     score: best.score,
     novelty: best.novelty,
+    ranked: best.ranked,
     row: best.row,
-    weights: weightsOf(best, own, season),
-    streams: allStreams(own.streams, season?.reading.streams ?? NOTHING_KNOWN),
-    bands: allStreams(own.bands, season?.reading.bands ?? NOTHING_KNOWN),
+    course: best.score > 0 ? courseOf(best, state, counting) : [],
+    weights: weightsOf(best, own, counting, ranks),
+    ...knownOf(own, season, ranks),
     zscores,
-    baseline,
-    delta,
-    percentChange: baseline === 0 ? undefined : (100 * delta) / Math.abs(baseline),
-    seasonal: season?.trusted === true ? season.expected : undefined,
-    local: localOf(own, season),
+    ...changeFrom(zscores, value),
+    seasonal: counting?.expected,
+    local: localOf(own, counting),
   };
+}
+
+function knownOf(
+  own: Reading,
+  season: Season | undefined,
+  ranks: RankReading | undefined,
+): Pick<PointScore, "streams" | "bands"> {
+  const { streams, bands } = season?.reading ?? { streams: NOTHING_KNOWN, bands: NOTHING_KNOWN };
+  return {
+    streams: withRanks(allStreams(own.streams, streams), ranks?.streams ?? NO_RANK_KNOWN),
+    bands: withRanks(allStreams(own.bands, bands), ranks?.bands ?? NO_RANK_KNOWN),
+  };
+}
+
+/** Against the median of the last 288 values. */
+function changeFrom(
+  zscores: readonly ZScore[],
+  value: number,
+): Pick<PointScore, "baseline" | "delta" | "percentChange"> {
+  const baseline = zscores.find(({ window }) => window === BASELINE_WINDOW_POINTS)?.median ?? value;
+  const delta = value - baseline;
+  const percentChange = baseline === 0 ? undefined : (100 * delta) / Math.abs(baseline);
+  return { baseline, delta, percentChange };
 }
 
 /** Takes the residual into its strand, also while it does not count: its past is needed when it does. */
@@ -114,58 +144,20 @@ function takeSeason(
   return {
     expected,
     reading,
+    known,
     trusted: known && reading.core < SEASON_RESIDUAL_SHARE * own.core,
   };
 }
 
-/** One row that the forest is asked about. */
-interface Verdict {
-  readonly row: readonly number[];
-  readonly novelty: "fresh" | "lasting";
-  readonly score: number;
-}
-
-function verdictsOf(own: Reading, season: Season | undefined): Omit<Verdict, "score">[] {
-  const readings = season?.trusted
-    ? // A residual has no ratio; the value's stands in, so that a row always says seven things.
-      [own, withRatio(season.reading, own)]
-    : [own];
-  return readings.flatMap((reading) => {
-    const rows = rowsOf(reading);
-    return [
-      { row: rows.fresh, novelty: "fresh" as const },
-      { row: rows.lasting, novelty: "lasting" as const },
-    ];
-  });
-}
-
-function withRatio(reading: Reading, { fresh, lasting }: Reading): Reading {
-  return {
-    ...reading,
-    fresh: { ...reading.fresh, ratio: fresh.ratio },
-    lasting: { ...reading.lasting, ratio: lasting.ratio },
-  };
-}
-
-/** The row that says most. The first of equals, so that nothing depends on rounding. */
-function bestVerdict(
-  rows: readonly Omit<Verdict, "score">[],
-  forest: ScaledForest | undefined,
-): Verdict {
-  return rows
-    .map((row) => ({
-      ...row,
-      score: scoreRow(row.row, forest) * (row.novelty === "lasting" ? LASTING_GAIN : 1),
-    }))
-    .reduce((best, next) => (next.score > best.score ? next : best));
-}
-
-function scoreRow(row: readonly number[], forest: ScaledForest | undefined): number {
-  if (forest === undefined) {
-    const mean = row.reduce((sum, feature) => sum + feature, 0) / FEATURE_COUNT;
-    return Math.min(1, mean / FALLBACK_MEAN_AT_ONE);
-  }
-  return Math.max(...row) < FOREST_FROM_FEATURE ? 0 : forestScore(forest, row);
+/** A residual is ranked where it says more than the value: where the season explains any of the range. */
+function takeRanks(
+  ranks: Ranks,
+  own: Reading,
+  season: Season | undefined,
+): RankReading | undefined {
+  const share = ranks.seasonal ? RANKED_RESIDUAL_SHARE_KEPT : RANKED_RESIDUAL_SHARE;
+  const seasonal = season?.known === true && season.reading.core < share * own.core;
+  return takeRank(ranks, seasonal ? season.reading.rank : own.rank, seasonal);
 }
 
 const NO_WEIGHTS = { value: 0, level: 0, shift: 0, spread: 0, ratio: 0, trend: 0 } as const;
@@ -178,19 +170,54 @@ const NOTHING_KNOWN = {
   trend: undefined,
 } as const;
 
+const NO_RANK_WEIGHTS = rankStreams(0);
+const NO_RANK_KNOWN = rankStreams(undefined);
+
+function rankStreams<T>(of: T): Record<RankStream, T> {
+  return {
+    rank_mean: of,
+    rank_mean_long: of,
+    rank_spread: of,
+    rank_spread_long: of,
+    rank_low: of,
+    rank_high: of,
+  };
+}
+
 /** A residual that does not count says nothing, whatever it is. */
 function weightsOf(
   { novelty }: Verdict,
   own: Reading,
-  season: Season | undefined,
+  counting: Season | undefined,
+  ranks: RankReading | undefined,
 ): PointScore["weights"] {
-  return allStreams(own[novelty], season?.trusted === true ? season.reading[novelty] : NO_WEIGHTS);
+  return withRanks(
+    allStreams(own[novelty], counting?.reading[novelty] ?? NO_WEIGHTS),
+    ranks?.[novelty] ?? NO_RANK_WEIGHTS,
+  );
+}
+
+/** What a slow change is named from, in the terms in which it was found: ranks look further back. */
+function courseOf(
+  { ranked }: Verdict,
+  { ranks, residuals, values }: SeriesState,
+  counting: Season | undefined,
+): number[] {
+  if (ranked) return ranks.newest.toArray();
+  return (counting === undefined ? values : residuals).newest.toArray(COURSE_POINTS);
+}
+
+function withRanks<T>(
+  streams: Record<Exclude<StreamName, RankStream>, T>,
+  ranks: Readonly<Record<RankStream, T>>,
+): Record<StreamName, T> {
+  return { ...streams, ...ranks };
 }
 
 function allStreams<T>(
   own: Readonly<Record<BaseStream, T>>,
   residual: Readonly<Record<BaseStream, T>>,
-): Record<StreamName, T> {
+): Record<Exclude<StreamName, RankStream>, T> {
   return {
     ...own,
     residual: residual.value,
@@ -202,12 +229,10 @@ function allStreams<T>(
 }
 
 /** Where the point was to be expected: where the values were, or where the season led from there. */
-function localOf(own: Reading, season: Season | undefined): PointScore["local"] {
-  const centre = season?.trusted
-    ? season.expected + orZero(season.reading.centre)
-    : orZero(own.centre);
-  const noise = orZero(season?.trusted ? season.reading.noise : own.noise);
-  return { centre, noise: Math.max(noise, 1e-9 * Math.abs(centre)) };
+function localOf(own: Reading, counting: Season | undefined): PointScore["local"] {
+  const { centre, noise } = counting?.reading ?? own;
+  const expected = (counting?.expected ?? 0) + orZero(centre);
+  return { centre: expected, noise: Math.max(orZero(noise), 1e-9 * Math.abs(expected)) };
 }
 
 function orZero(value: number): number {

@@ -14,7 +14,8 @@ const DAYS_NEEDED = 2;
  */
 export class SeasonalMemory {
   /** Means less the anchor: Float32 then keeps seven digits of the changes, not of a large constant. */
-  private readonly means: Float32Array;
+  private readonly floats: Float32Array;
+  private readonly first: number;
   private anchor = 0;
   private startedAt: number | undefined;
   private bin = 0;
@@ -22,7 +23,9 @@ export class SeasonalMemory {
   private count = 0;
 
   constructor(arena = new Arena(4 * BINS)) {
-    this.means = arena.float32(BINS).fill(NaN);
+    this.floats = arena.floats;
+    this.first = arena.takeFloats(BINS);
+    this.floats.fill(NaN, this.first, this.first + BINS);
   }
 
   /** Days from the first value to `t`. */
@@ -60,10 +63,11 @@ export class SeasonalMemory {
   }
 
   private beginBin(bin: number): void {
-    this.means[this.bin % BINS] = this.sum / this.count;
+    this.floats[this.first + (this.bin % BINS)] = this.sum / this.count;
     // What is in the ring for the bins of a gap is eight days old.
     const end = Math.min(bin, this.bin + BINS);
-    for (let empty = this.bin + 1; empty < end; empty += 1) this.means[empty % BINS] = NaN;
+    for (let empty = this.bin + 1; empty < end; empty += 1)
+      this.floats[this.first + (empty % BINS)] = NaN;
     this.bin = bin;
     this.sum = 0;
     this.count = 0;
@@ -80,7 +84,7 @@ export class SeasonalMemory {
   }
 
   private meanOf(bin: number): number {
-    return bin < 0 ? NaN : (this.means[bin % BINS] as number);
+    return bin < 0 ? NaN : (this.floats[this.first + (bin % BINS)] as number);
   }
 }
 

@@ -1,15 +1,22 @@
 import { canonicalJson, sha256Hex } from "../lib/canonical.ts";
 import { QUIET } from "./episode.ts";
 import { createSeriesState, type SeriesState } from "./score.ts";
-import type { Anomaly, Episode, Labels, PointScore } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { Episode } from "./types/episode.ts";
+import type { PointScore } from "./types/scoring.ts";
+import type { Labels } from "./types/source.ts";
 
 /** One series in memory: its past, its episode, and what was last said about it. */
 export interface Series {
   readonly id: string;
   readonly labels: Labels;
   readonly state: SeriesState;
-  /** Time of its first point that we know; a newborn series may replace one that has just vanished. */
-  readonly bornAt: number;
+  /**
+   * Time of its first point that we know, before that point the time for which it was made; a newborn series may replace
+   * one that has just vanished.
+   */
+  bornAt: number;
+  /** Time of its newest point; -Infinity while it has none. */
   lastAt: number;
   last: PointScore | undefined;
   missed: number;
@@ -23,7 +30,7 @@ export function createSeries(labels: Labels, bornAt: number): Series {
     labels,
     state: createSeriesState(),
     bornAt,
-    lastAt: bornAt,
+    lastAt: -Infinity,
     last: undefined,
     missed: 0,
     episode: QUIET,

@@ -1,21 +1,26 @@
 import { systemClock, type Clock } from "../lib/clock.ts";
 import { buildApp, listen } from "../lib/http.ts";
+import { newId } from "../lib/id.ts";
 import { StopStack, type RunningService } from "../lib/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
 import { createRegistry } from "../lib/metrics.ts";
 import { openDatabase, type Database } from "../lib/postgres.ts";
+import { openFencedStore } from "./adapters/fenced-store.ts";
+import { openGroupTable } from "./adapters/group-table.ts";
 import { openFeatureTable } from "./adapters/feature-table.ts";
 import { openChannels } from "./adapters/channels.ts";
 import { openLabelBook } from "./adapters/label-book.ts";
 import { openOutboxTable } from "./adapters/outbox-table.ts";
 import { openStore } from "./adapters/postgres.ts";
 import { connectPrometheus } from "./adapters/prometheus.ts";
+import { openTrainingTurns } from "./adapters/training-turns.ts";
 import type { DetectorConfig } from "./config.ts";
 import type { BackfillProgress, CycleDeps } from "./cycle.ts";
 import { samplesAround } from "./around.ts";
 import { askDownTargets } from "./down-targets.ts";
 import { FeatureLog } from "./feature-log.ts";
 import { modelFinder } from "./find-model.ts";
+import { GroupLeases, LEASE_TIMES, type LeaseTimes } from "./group-leases.ts";
 import { healthOf } from "./health.ts";
 import { Journal } from "./journal.ts";
 import { loadModel } from "./load-model.ts";
@@ -25,11 +30,15 @@ import type { Model } from "./model.ts";
 import { openPostOffice } from "./post-office.ts";
 import { createRecentAnomalies } from "./recent.ts";
 import { addRoutes, type RouteDeps } from "./routes.ts";
+import { scheduleRetraining, type RetrainingDeps } from "./retraining.ts";
+import { trainInProcess } from "./retraining-process.ts";
 import { episodeRules } from "./rules.ts";
 import { runForever, type ForeverDeps } from "./run-forever.ts";
-import type { Anomaly } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { ChannelName } from "./types/delivery.ts";
+import type { AnomalyStore } from "./types/store.ts";
 import { verifyAnomaly, type VerifyDeps } from "./verify.ts";
-import { watchAll } from "./watch-all.ts";
+import { WatchedGroups } from "./watched-groups.ts";
 import type { WatchedMetric } from "./watched-metric.ts";
 
 /** A person waits for it. */
@@ -43,6 +52,8 @@ export interface DetectorOverrides {
   readonly onAnomaly?: (anomaly: Anomaly) => void;
   /** Called while a metric's past is read at the start. */
   readonly onProgress?: (progress: BackfillProgress) => void;
+  /** How fast replicas notice each other's end. */
+  readonly leaseTimes?: LeaseTimes;
 }
 
 /**
@@ -79,22 +90,20 @@ async function start(
   const registry = createRegistry("detector");
   const metrics = createDetectorMetrics(registry);
   const database = openConfiguredDatabase(config, log, stack);
-  const channels = openChannels(config.channels);
+  const channels = openChannels(config.channels, log);
   const names = channels.map(({ name }) => name);
   const store = database && openStore(database, names);
-  const journal = new Journal({ store, metrics, log });
   const recent = createRecentAnomalies();
-  const source = connectPrometheus(config.prometheus);
-  const budget = { max: config.maxSeries, used: 0 };
+  const source = connectPrometheus({ ...config.prometheus, log });
   const first = await loadModel({ store, log, now: clock.now() });
   const onChange = ({ trainedAt }: Model) => {
     for (const { name } of config.metrics) metrics.modelTrained(name, trainedAt);
   };
   const model = modelInUse(first, { store, log, onChange });
-  const { backfillPoints } = config;
-  const since = { store, log, now: clock.now(), step, backfillPoints, budget };
-  const watched = await watchAll(config.metrics, since);
-  showStart(config, metrics, { model: first, watched });
+  const parts = { database, store, names, metrics, clock, log, overrides, stack };
+  const { leases, journal, groups, budget } = await openGroups(config, parts);
+  const { watched, shown } = groups;
+  if (first !== undefined) onChange(first);
 
   const durable = database && openOutboxTable(database);
   const outbox = openPostOffice({
@@ -103,12 +112,13 @@ async function start(
   });
   const health = healthOf({
     ...{ watched, outbox, modelSha256: () => model.current()?.sha256 },
-    database: store && journal,
+    database: database && faultsOf(journal, leases),
+    places: () => leases.places(),
   });
   const app = buildApp({ service: "detector", log, registry, readiness: health }, (routes) => {
     const archive = store ?? recent;
     addRoutes(routes, {
-      ...{ watched, archive, apiToken: config.apiToken, threshold: config.scoreThreshold },
+      ...{ watched: shown, archive, apiToken: config.apiToken, threshold: config.scoreThreshold },
       labels: database && openLabelBook(database),
       ...answersFrom({ source, step, clock, findModel: modelFinder({ store, model: first }) }),
     });
@@ -118,7 +128,7 @@ async function start(
 
   outbox.start();
   stack.add("outboxes", async () => outbox.stop());
-  startCycles(watched, stack, {
+  startCycles(stack, {
     source,
     pageThreshold: config.pageThreshold,
     rules: episodeRules(config),
@@ -128,8 +138,10 @@ async function start(
     },
     onProgress: overrides.onProgress ?? (() => undefined),
     features: openFeatures(config, { database, metrics, log, stack }),
-    ...{ model, budget, metrics, journal, outbox, clock, step, log },
+    ...{ model, budget, metrics, journal, outbox, clock, step, log, groups, leases },
   });
+  // Training follows the calendar, and asks for the days before now: not those of a detector that lives faster.
+  if (clock === systemClock) startRetraining(config, stack, { model, metrics, log });
   return { url: server.url, stop: async () => stack.stop() };
 }
 
@@ -153,40 +165,107 @@ function answersFrom({
 }
 
 function startCycles(
-  watched: readonly WatchedMetric[],
   stack: StopStack,
-  deps: Omit<ForeverDeps, "signal" | "downTargets">,
+  deps: Omit<ForeverDeps, "signal" | "downTargets"> & { readonly leases: GroupLeases },
 ): void {
   const stopping = new AbortController();
   const { signal } = stopping;
   const downTargets: CycleDeps["downTargets"] = async (at) =>
     askDownTargets(at, { ...deps, signal });
-  const cycles = runForever(watched, { ...deps, signal, downTargets });
+  const cycles = runForever({ ...deps, signal, downTargets });
   const following = followNewestModel(deps.model, { clock: systemClock, signal });
   stack.add("cycles", async () => {
     stopping.abort();
     await Promise.all([cycles, following]);
+    await deps.leases.stop(); // before the slower steps: others wait for our groups
   });
 }
 
-/** What /metrics says before the first cycle: the model in use, and anomalies that are still open. */
-function showStart(
-  config: DetectorConfig,
-  metrics: DetectorMetrics,
-  {
-    model,
-    watched,
-  }: { readonly model: Model | undefined; readonly watched: readonly WatchedMetric[] },
+function startRetraining(
+  { databaseUrl, ...config }: DetectorConfig,
+  stack: StopStack,
+  deps: Pick<RetrainingDeps, "model" | "metrics" | "log">,
 ): void {
-  for (const { name } of config.metrics) {
-    if (model !== undefined) metrics.modelTrained(name, model.trainedAt);
+  if (config.retrainCron === "off") return;
+  if (databaseUrl === undefined) {
+    deps.log.info("no retraining: it needs AIOPS_DATABASE_URL");
+    return;
   }
-  for (const { query, series } of watched) {
-    for (const one of series.values()) {
-      metrics.show(query.name, one);
-      if (one.anomaly !== undefined) metrics.showInfo(one.anomaly);
-    }
-  }
+  const name = "fettle-retraining";
+  // Its own connection: a turn holds it for as long as training takes.
+  const database = openDatabase(
+    { url: databaseUrl.reveal(), applicationName: name, max: 1 },
+    deps.log,
+  );
+  stack.add("database of retraining", async () => database.close());
+  const { retrainCron: cron, retrainTimeZone: timeZone } = config;
+  const { retrainDays: days, retrainMemoryMb: memoryMb } = config;
+  const retraining = scheduleRetraining(
+    { cron, timeZone },
+    {
+      ...deps,
+      turns: openTrainingTurns(database, systemClock),
+      train: async (signal) =>
+        trainInProcess({ days, memoryMb, environment: config.trainingEnvironment() }, signal),
+    },
+  );
+  stack.add("retraining", async () => retraining.stop());
+}
+
+interface GroupParts extends Frame {
+  readonly database: Database | undefined;
+  readonly store: AnomalyStore | undefined;
+  readonly names: readonly ChannelName[];
+  readonly metrics: DetectorMetrics;
+  readonly clock: Clock;
+}
+
+interface Groups extends Pick<ForeverDeps, "budget"> {
+  readonly leases: GroupLeases;
+  readonly journal: Journal;
+  readonly groups: WatchedGroups;
+}
+
+/** Which metrics are ours, what is remembered of them, and what is written down about them. */
+async function openGroups(
+  config: DetectorConfig,
+  { database, store, names, metrics, clock, log, overrides, stack }: GroupParts,
+): Promise<Groups> {
+  const replica = newId("replica");
+  const times = overrides.leaseTimes ?? LEASE_TIMES;
+  const leases = new GroupLeases({
+    ...{ replica, times, counted: metrics, log },
+    table: database && openGroupTable(database, { replica, leaseMs: times.leaseMs }),
+    metrics: config.metrics.map(({ name }) => name),
+    clock: systemClock, // the database's time, also when the detector lives faster
+  });
+  stack.add("groups", async () => leases.stop());
+  const fenced = database && openFencedStore(database, names, replica);
+  const journal = new Journal({ store: fenced, leases, metrics, log });
+  const budget = { max: config.maxSeries, used: 0 };
+  const groups = new WatchedGroups(config.metrics, {
+    ...{ leases, store, metrics, clock, budget, log },
+    step: config.intervalSeconds * 1000,
+    backfillPoints: config.backfillPoints,
+  });
+  await leases.begin();
+  await groups.follow();
+  return { leases, journal, groups, budget };
+}
+
+/** The database is in trouble when either of those who write all the time says so. */
+function faultsOf(
+  journal: Journal,
+  leases: GroupLeases,
+): { readonly fault: unknown; readonly waiting: number } {
+  return {
+    get fault() {
+      return journal.fault ?? leases.fault;
+    },
+    get waiting() {
+      return journal.waiting;
+    },
+  };
 }
 
 function openConfiguredDatabase(

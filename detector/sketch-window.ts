@@ -8,36 +8,38 @@ const FADE = Math.exp(-2 / SWEEPS_PER_WINDOW);
 /** A full sketch is merged down to this share, so that a merge pays for many pushes. */
 const KEPT_SHARE = 0.75;
 
-/** Where gaps are sorted; shared by all sketches, since merging is synchronous. */
+/** Where costs are sorted; shared by all sketches, since merging is synchronous. */
 let scratch = new Float64Array(64);
 
 /**
  * About the last `capacity` numbers in `entries` representatives: a number that was seen, when it (or a close
  * neighbour) was last seen, and how often lately. Equal numbers share an entry; when it is full, the closest
- * neighbours are merged. So dense regions lose what does not matter there, and a lone far value is kept exactly and
- * does not coarsen the others, which bins of equal width would. `nearestGap` errs by about the median distance of
+ * neighbours are merged, those that were seen often last. So a lone far value is kept exactly and does not coarsen the
+ * others, which bins of equal width would, and where most of the numbers are there are enough entries to rank one. `nearestGap` errs by about the median distance of
  * neighbours; what is too old is forgotten up to a sixteenth of the window late. Feed it finite numbers only.
  */
 export class SketchWindow implements PastWindow {
   readonly capacity: number;
-  private readonly values: Float64Array;
-  private readonly ticks: Uint32Array;
-  private readonly counts: Float32Array;
-  private readonly sweepEvery: number;
+  private readonly arena: Arena;
+  private readonly entries: number;
+  private readonly values: number;
+  private readonly ticks: number;
+  private readonly counts: number;
   private used = 0;
   private pushed = 0;
   private total = 0;
 
   constructor(capacity: number, entries: number, arena = new Arena(16 * (entries + 1))) {
     this.capacity = capacity;
-    this.sweepEvery = Math.ceil(capacity / SWEEPS_PER_WINDOW);
-    this.values = arena.float64(entries);
-    this.ticks = arena.uint32(entries);
-    this.counts = arena.float32(entries);
+    this.arena = arena;
+    this.entries = entries;
+    this.values = arena.takeDoubles(entries);
+    this.ticks = arena.takeIntegers(entries);
+    this.counts = arena.takeFloats(entries);
   }
 
   get size(): number {
-    return Math.min(this.pushed, this.capacity);
+    return this.pushed < this.capacity ? this.pushed : this.capacity;
   }
 
   /** The smallest number; NaN when empty. */
@@ -52,12 +54,12 @@ export class SketchWindow implements PastWindow {
 
   push(value: number): void {
     this.pushed += 1;
-    if (this.pushed % this.sweepEvery === 0) this.sweep(FADE);
-    if (this.used === this.values.length && !this.holds(value)) this.makeRoom();
+    if (this.pushed % Math.ceil(this.capacity / SWEEPS_PER_WINDOW) === 0) this.sweep(FADE);
+    if (this.used === this.entries && !this.holds(value)) this.makeRoom();
     const at = this.position(value);
     if (!(at < this.used && this.at(at) === value)) this.insert(at, value);
-    this.ticks[at] = this.pushed;
-    this.counts[at] = (this.counts[at] as number) + 1;
+    this.setTick(at, this.pushed);
+    this.setCount(at, this.count(at) + 1);
     this.total += 1;
   }
 
@@ -76,7 +78,7 @@ export class SketchWindow implements PastWindow {
     let below = 0;
     let previous = 0;
     for (let index = 0; index < this.used; index += 1) {
-      const count = this.counts[index] as number;
+      const count = this.count(index);
       const middle = below + count / 2;
       if (middle >= goal) {
         if (index === 0) return this.at(0);
@@ -89,8 +91,61 @@ export class SketchWindow implements PastWindow {
     return this.max;
   }
 
+  /**
+   * The share of numbers below `value`; NaN when empty. An entry stands for numbers no further away than its nearest
+   * neighbour: so a wide gap has nothing in it.
+   */
+  rank(value: number): number {
+    if (this.used === 0) return NaN;
+    const above = this.position(value);
+    let below = 0;
+    for (let index = 0; index < above; index += 1) below += this.count(index);
+    if (above < this.used) below += this.count(above) * this.shareBelow(value, above);
+    if (above > 0) below -= this.count(above - 1) * (1 - this.shareBelow(value, above - 1));
+    return below / this.total;
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.used = 0;
+    this.pushed = 0;
+    this.total = 0;
+  }
+
+  /** What part of an entry's numbers lies below `value`, which no other entry is nearer to than its neighbours. */
+  private shareBelow(value: number, index: number): number {
+    const before = index > 0 ? this.at(index) - this.at(index - 1) : Infinity;
+    const after = index + 1 < this.used ? this.at(index + 1) - this.at(index) : Infinity;
+    const reach = before < after ? before : after;
+    const offset = value - this.at(index);
+    if (offset === 0) return 0.5;
+    if (reach === Infinity) return offset > 0 ? 1 : 0;
+    const share = 0.5 + offset / (2 * reach);
+    return share < 0 ? 0 : share > 1 ? 1 : share;
+  }
+
   private at(index: number): number {
-    return this.values[index] as number;
+    return this.arena.doubles[this.values + index] as number;
+  }
+
+  private tick(index: number): number {
+    return this.arena.integers[this.ticks + index] as number;
+  }
+
+  private count(index: number): number {
+    return this.arena.floats[this.counts + index] as number;
+  }
+
+  private setValue(index: number, value: number): void {
+    this.arena.doubles[this.values + index] = value;
+  }
+
+  private setTick(index: number, tick: number): void {
+    this.arena.integers[this.ticks + index] = tick;
+  }
+
+  private setCount(index: number, count: number): void {
+    this.arena.floats[this.counts + index] = count;
   }
 
   private holds(value: number): boolean {
@@ -111,18 +166,19 @@ export class SketchWindow implements PastWindow {
   }
 
   private insert(at: number, value: number): void {
-    for (const column of [this.values, this.ticks, this.counts]) {
-      column.copyWithin(at + 1, at, this.used);
-    }
-    this.values[at] = value;
-    this.counts[at] = 0;
+    const { doubles, integers, floats } = this.arena;
+    moveOn(doubles, this.values + at, this.values + this.used);
+    moveOn(integers, this.ticks + at, this.ticks + this.used);
+    moveOn(floats, this.counts + at, this.counts + this.used);
+    this.setValue(at, value);
+    this.setCount(at, 0);
     this.used += 1;
   }
 
   private move(from: number, to: number): void {
-    this.values[to] = this.values[from] as number;
-    this.ticks[to] = this.ticks[from] as number;
-    this.counts[to] = this.counts[from] as number;
+    this.setValue(to, this.at(from));
+    this.setTick(to, this.tick(from));
+    this.setCount(to, this.count(from));
   }
 
   /** Drops what was last seen longer ago than the window, and lets the counts fade. */
@@ -130,10 +186,10 @@ export class SketchWindow implements PastWindow {
     let kept = 0;
     this.total = 0;
     for (let index = 0; index < this.used; index += 1) {
-      if (this.pushed - (this.ticks[index] as number) >= this.capacity) continue;
+      if (this.pushed - this.tick(index) >= this.capacity) continue;
       this.move(index, kept);
-      this.counts[kept] = (this.counts[kept] as number) * fade;
-      this.total += this.counts[kept] as number;
+      this.setCount(kept, this.count(kept) * fade);
+      this.total += this.count(kept);
       kept += 1;
     }
     this.used = kept;
@@ -141,33 +197,49 @@ export class SketchWindow implements PastWindow {
 
   private makeRoom(): void {
     this.sweep(1);
-    while (this.used > this.values.length * KEPT_SHARE) this.mergeClosest();
+    while (this.used > this.entries * KEPT_SHARE) this.mergeClosest();
   }
 
-  /** Merges every entry into the one before it that is no further away than neighbours usually are. */
+  /** Merges every entry into the one before it that is no further away, in cost, than neighbours usually are. */
   private mergeClosest(): void {
-    const limit = this.medianGap();
+    const limit = this.medianCost();
     let kept = 0;
     for (let index = 1; index < this.used; index += 1) {
-      if (this.at(index) - this.at(kept) > limit) {
+      if (this.mergeCost(kept, index) > limit) {
         kept += 1;
         this.move(index, kept);
         continue;
       }
-      this.ticks[kept] = Math.max(this.ticks[kept] as number, this.ticks[index] as number);
-      this.counts[kept] = (this.counts[kept] as number) + (this.counts[index] as number);
-      // Both ends stay where they are: the range is what novelty is divided by.
-      if (index === this.used - 1 && kept > 0) this.values[kept] = this.at(index);
+      // The place that was seen more often stands for both, so that a merged entry does not creep to one side. Both ends
+      // stay where they are: the range is what novelty is divided by.
+      const isHeavier = this.count(index) > this.count(kept);
+      if (kept > 0 && (isHeavier || index === this.used - 1)) this.setValue(kept, this.at(index));
+      this.setTick(kept, Math.max(this.tick(kept), this.tick(index)));
+      this.setCount(kept, this.count(kept) + this.count(index));
     }
     this.used = kept + 1;
   }
 
-  private medianGap(): number {
+  /** The gap, times the root of what would be lumped together: between bins of equal width and of equal count. */
+  private mergeCost(low: number, high: number): number {
+    const count = this.count(low) + this.count(high);
+    return (this.at(high) - this.at(low)) * Math.sqrt(count);
+  }
+
+  private medianCost(): number {
     const count = this.used - 1;
     if (scratch.length < count) scratch = new Float64Array(count);
-    const gaps = scratch.subarray(0, count);
-    for (let index = 0; index < count; index += 1)
-      gaps[index] = this.at(index + 1) - this.at(index);
-    return gaps.sort()[count >>> 1] as number;
+    const costs = scratch.subarray(0, count);
+    for (let index = 0; index < count; index += 1) costs[index] = this.mergeCost(index, index + 1);
+    return costs.sort()[count >>> 1] as number;
   }
+}
+
+/** Makes room at `from`: one further for all up to before `end`. */
+function moveOn(
+  column: Float64Array | Float32Array | Uint32Array,
+  from: number,
+  end: number,
+): void {
+  column.copyWithin(from + 1, from, end);
 }

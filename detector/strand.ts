@@ -2,6 +2,7 @@ import type { Arena } from "./arena.ts";
 import { featureRow, rangeFloor, weigh, type BaseWeights, type PastRange } from "./features.ts";
 import {
   createNoveltyMemory,
+  expectedBand,
   extremesOf,
   takeNovelty,
   type Novelty,
@@ -10,10 +11,8 @@ import {
 import type { PastWindow } from "./past-window.ts";
 import { RecentValues } from "./recent-values.ts";
 import { BASE_STREAMS, deriveStreams, STREAM_MEMORY_POINTS, type BaseValues } from "./streams.ts";
-import type { Band, BaseStream } from "./types.ts";
+import type { Band, BaseStream } from "./types/scoring.ts";
 
-/** Share of q99 - q01 added on both sides of the expected band: about 3.5 sigma for normal noise. */
-const BAND_MARGIN = 0.25;
 const CENTRE_POINTS = 12;
 
 /** The memories of a strand that has no ratio: its numbers may be of either sign. */
@@ -34,6 +33,8 @@ export interface Reading {
   /** Weights by novelty against all that was seen, and against the settled past alone. */
   readonly fresh: BaseWeights;
   readonly lasting: BaseWeights;
+  /** The share of the numbers before that are smaller; NaN while there are none. */
+  readonly rank: number;
   /** Robust range of the numbers before. */
   readonly core: number;
   /** Mean of the 12 numbers before, and the usual spread over 48; NaN while nothing is known. */
@@ -65,6 +66,7 @@ export function takeReading({ newest, memories }: Strand, value: number): Readin
   const range = rangeOf(memories.value);
   const centre = newest.mean(Math.min(CENTRE_POINTS, newest.size));
   const noise = memories.spread.past.quantile(0.5);
+  const rank = memories.value.past.rank(value);
   newest.push(value);
   const streams = deriveStreams(newest, range.core);
   const bands = mapStreams((stream) => expectedBand(memories[stream]));
@@ -79,6 +81,7 @@ export function takeReading({ newest, memories }: Strand, value: number): Readin
     bands,
     fresh: weigh(mapStreams((stream) => novelties[stream]?.fresh ?? 0)),
     lasting: weigh(mapStreams((stream) => novelties[stream]?.lasting ?? 0)),
+    rank,
     core: range.core,
     centre,
     noise,
@@ -109,12 +112,4 @@ function rangeOf(memory: NoveltyMemory): PastRange {
     1e-12,
   );
   return { core, range: Math.max(max - min, core) };
-}
-
-function expectedBand(memory: NoveltyMemory | undefined): Band | undefined {
-  if (memory === undefined || memory.past.size === 0) return undefined;
-  const low = memory.past.quantile(0.01);
-  const high = memory.past.quantile(0.99);
-  const margin = BAND_MARGIN * (high - low);
-  return { low: low - margin, high: high + margin };
 }

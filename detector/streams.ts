@@ -1,5 +1,5 @@
 import type { RecentValues } from "./recent-values.ts";
-import type { BaseStream } from "./types.ts";
+import type { BaseStream } from "./types/scoring.ts";
 
 /** How many of the newest values the derived streams look at: 36 for "now" and 216 before those. */
 export const STREAM_MEMORY_POINTS = 252;

@@ -3,7 +3,9 @@ import { messageOf } from "../lib/error.ts";
 import type { Model } from "./model.ts";
 import { createSeriesState, scorePoint } from "./score.ts";
 import { seriesId } from "./series.ts";
-import type { Anomaly, MetricSource, Point, PointScore, StepRange } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { Point, PointScore } from "./types/scoring.ts";
+import type { MetricSource, StepRange } from "./types/source.ts";
 
 /** The longest window of the scorer (score.ts). */
 const LONGEST_WINDOW_POINTS = 10_080;

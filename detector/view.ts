@@ -1,5 +1,6 @@
 import { leadingStream } from "./explain.ts";
-import type { Anomaly, AnomalyLabel } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { AnomalyLabel } from "./types/labels.ts";
 import { explainInWords, summaryOf } from "./words.ts";
 
 /** An anomaly as JSON. Times as RFC 3339: milliseconds are for machines. */

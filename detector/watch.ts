@@ -1,5 +1,6 @@
-import { isOutside } from "./explain.ts";
-import type { Band, Direction, PointScore, Reason, StreamName, Watch } from "./types.ts";
+import { isDrift, isOutside } from "./explain.ts";
+import type { Direction, Reason, Watch } from "./types/episode.ts";
+import type { Band, PointScore, StreamName } from "./types/scoring.ts";
 
 /** Streams that can carry on an incident whose value is back in the global band, best witness first. */
 const WITNESSES: Readonly<Record<Reason, readonly StreamName[]>> = {
@@ -23,14 +24,17 @@ const JUMPS: ReadonlySet<Reason> = new Set(["level_shift", "percent_change", "dr
 
 /**
  * What an open episode looks at to know whether the incident lasts. A jump lasts while the value stays on the
- * far side of half the jump: on a seasonal series that is inside the global band. Anything else is followed by
- * the first witness of its reason that is outside its band at the opening.
+ * far side of half the jump: on a seasonal series that is inside the global band. A slow change lasts while the level,
+ * or the spread, stays on the far side of half its way. Anything else is followed by the first witness of its reason
+ * that is outside its band at the opening.
  */
 export function chooseWatch(opening: PointScore, reason: Reason, zThreshold: number): Watch {
+  if (isDrift(opening)) {
+    return driftWatch(opening, reason) ?? firstWitness(opening, reason) ?? halfWayWatch(opening);
+  }
   const jump = Math.abs(opening.value - opening.local.centre);
-  if (opening.novelty === "fresh" && JUMPS.has(reason) && jump > zThreshold * opening.local.noise)
-    return halfWayWatch(opening);
-  return driftWatch(opening, reason) ?? firstWitness(opening, reason) ?? halfWayWatch(opening);
+  if (JUMPS.has(reason) && jump > zThreshold * opening.local.noise) return halfWayWatch(opening);
+  return firstWitness(opening, reason) ?? halfWayWatch(opening);
 }
 
 function firstWitness(opening: PointScore, reason: Reason): Watch | undefined {
@@ -57,14 +61,26 @@ function halfWayWatch({ value, local, seasonal }: PointScore): Watch {
   };
 }
 
-/** A slow change lasts while the level stays on the far side of half the way that it had come. */
+/** Half-way between what was usual and what the level, or the spread, is now. */
 function driftWatch(opening: PointScore, reason: Reason): Watch | undefined {
-  if (opening.novelty === "fresh" || !DRIFTS.has(reason)) return undefined;
-  const stream = opening.seasonal === undefined ? "level" : "residual_level";
-  const [level, band] = [opening.streams[stream], opening.bands[stream]];
-  if (level === undefined || band === undefined || !isOutside(level, band)) return undefined;
-  const middle = (level + (band.low + band.high) / 2) / 2;
-  return { stream, band: beyond(middle, level > middle ? "up" : "down") };
+  const { seasonal, baseline, local } = opening;
+  if (reason === "volatility_spike") {
+    return halfWayFrom(local.noise, seasonal === undefined ? "spread" : "residual_spread", opening);
+  }
+  if (!DRIFTS.has(reason)) return undefined;
+  return seasonal === undefined
+    ? halfWayFrom(baseline, "level", opening)
+    : halfWayFrom(0, "residual_level", opening);
+}
+
+function halfWayFrom(
+  usual: number,
+  stream: StreamName,
+  { streams }: PointScore,
+): Watch | undefined {
+  const now = streams[stream];
+  if (now === undefined || now === usual) return undefined;
+  return { stream, band: beyond((usual + now) / 2, now > usual ? "up" : "down") };
 }
 
 /** The band of all that is not beyond `limit`. */

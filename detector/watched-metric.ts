@@ -1,6 +1,7 @@
 import type { QueryError } from "./faults.ts";
 import { createSeries, type Series } from "./series.ts";
-import type { Labels, MetricQuery, Resume } from "./types.ts";
+import type { Labels, MetricQuery } from "./types/source.ts";
+import type { Resume } from "./types/store.ts";
 
 /** One configured metric in memory: its series, and how far they have been evaluated. */
 export interface WatchedMetric {

@@ -1,5 +1,6 @@
 import { leadingStream } from "./explain.ts";
-import type { Anomaly, Band, StreamName } from "./types.ts";
+import type { Anomaly } from "./types/anomaly.ts";
+import type { Band, StreamName } from "./types/scoring.ts";
 
 /** A number as people read it: six digits, no padding. */
 export function short(value: number): string {
@@ -31,6 +32,12 @@ export const STREAM_WORDS: Readonly<Record<StreamName, string>> = {
     "the mean of the last 36 differences from earlier days against the 216 before them",
   residual_spread: "the spread of the last 48 differences from earlier days",
   residual_trend: "the slope of the last 48 differences from earlier days",
+  rank_mean: "the mean of the last 48 ranks (as normal scores)",
+  rank_mean_long: "the mean of the last 144 ranks (as normal scores)",
+  rank_spread: "the spread of the last 48 ranks (as normal scores)",
+  rank_spread_long: "the spread of the last 144 ranks (as normal scores)",
+  rank_low: "the mean of the lower half of the last 48 ranks (as normal scores)",
+  rank_high: "the mean of the upper half of the last 48 ranks (as normal scores)",
 };
 
 /** The explanation in sentences, each with the numbers it rests on. */

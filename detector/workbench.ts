@@ -5,6 +5,7 @@ import { openFeatureTable } from "./adapters/feature-table.ts";
 import { openLabelBook } from "./adapters/label-book.ts";
 import { openStore } from "./adapters/postgres.ts";
 import { connectPrometheus } from "./adapters/prometheus.ts";
+import { openRunbookRecord } from "./adapters/runbook-record.ts";
 import type { DetectorConfig } from "./config.ts";
 import { loadModel } from "./load-model.ts";
 import type { Model } from "./model.ts";
@@ -12,13 +13,22 @@ import { replaySeries, type ReplayedEpisode } from "./replay.ts";
 import { episodeRules } from "./rules.ts";
 import { backtest, type Backtest } from "./tools/backtest.ts";
 import { inFile, parsePoints, stepOf } from "./tools/csv-points.ts";
-import { readHistory, type HistoryProgress, type MetricHistory } from "./tools/history.ts";
+import {
+  readHistory,
+  type HistoryDeps,
+  type HistoryProgress,
+  type MetricHistory,
+} from "./tools/history.ts";
+import { proposeThreshold, type Proposal, type Refusal } from "./tools/propose.ts";
 import { retrain, type Challenge } from "./tools/retrain.ts";
+import { renderProposal } from "./tools/proposal-report.ts";
 import { renderReport } from "./tools/report.ts";
 import { scoredRows } from "./tools/scored-rows.ts";
-import { readWindows } from "./tools/windows.ts";
-import { createMaskTest } from "./masks.ts";
-import type { AnomalyStore, FeatureTable, LabelBook, StepRange } from "./types.ts";
+import { readWindows, type IncidentWindow } from "./tools/windows.ts";
+import type { LabelBook } from "./types/labels.ts";
+import type { StepRange } from "./types/source.ts";
+import type { AnomalyStore, FeatureTable } from "./types/store.ts";
+import type { Mask, RunbookRecord } from "./types/training.ts";
 
 /** A time of the past, in milliseconds since 1970. */
 interface Period {
@@ -28,10 +38,15 @@ interface Period {
 
 /** What one-shot commands work with; the tables are undefined without AIOPS_DATABASE_URL. */
 interface Bench {
-  readonly tables:
-    | { readonly store: AnomalyStore; readonly labels: LabelBook; readonly features: FeatureTable }
-    | undefined;
+  readonly tables: Tables | undefined;
   readonly model: Model | undefined;
+}
+
+interface Tables {
+  readonly store: AnomalyStore;
+  readonly labels: LabelBook;
+  readonly features: FeatureTable;
+  readonly runbooks: RunbookRecord;
 }
 
 /** Opens the database for one command, with the model that the running detector uses. */
@@ -49,7 +64,10 @@ async function onBench<T>(
   }
   const database = openDatabase({ url, applicationName: "fettle-workbench", max: 2 }, log);
   const store = openStore(database);
-  const tables = { store, labels: openLabelBook(database), features: openFeatureTable(database) };
+  const tables = {
+    ...{ store, labels: openLabelBook(database), features: openFeatureTable(database) },
+    runbooks: openRunbookRecord(database),
+  };
   try {
     return await work({ tables, model: await loadModel({ store, log, now: new Date() }) });
   } finally {
@@ -92,8 +110,10 @@ export async function backtestDetector(
   log: Log,
   request: BacktestRequest,
 ): Promise<Backtest & { readonly html: string | undefined }> {
-  const windows = request.labels === undefined ? undefined : readWindows(request.labels);
-  const history = await historyOf(config, request.period, request.onHistory);
+  const windows = request.labels === undefined ? undefined : windowsIn(request.labels, config);
+  const history = await historyOf(config, request.period, {
+    onProgress: request.onHistory,
+  });
   return onBench(config, log, async ({ model }) => {
     const result = await backtest(history, windows, {
       forest: model?.forest,
@@ -126,12 +146,13 @@ export async function trainDetector(
   log: Log,
   request: TrainRequest,
 ): Promise<Training> {
-  const windows = request.masks === undefined ? [] : readWindows(request.masks);
-  const history = await historyOf(config, request.period, request.onHistory);
+  const windows = request.masks === undefined ? [] : windowsIn(request.masks, config);
+  const { period, onHistory } = request;
+  const history = await historyOf(config, period, {
+    onProgress: onHistory,
+    seriesMax: seriesMax(config, period),
+  });
   return onBench(config, log, async ({ tables, model }) => {
-    const { from, to } = request.period;
-    const known = (await tables?.labels.masks({ from: new Date(from), to: new Date(to) })) ?? [];
-    const isKnown = createMaskTest(known);
     const { challenger, ...rest } = retrain(history, {
       champion: model,
       rules: episodeRules(config),
@@ -139,16 +160,80 @@ export async function trainDetector(
       seed: request.seed,
       trees: model?.forest.roots.length ?? TREES,
       now: new Date(),
-      isMasked: (metric, series, t) =>
-        isKnown(metric, series, t) ||
-        windows.some((window) => window.metric === metric && window.from <= t && t <= window.to),
+      masks: [
+        ...(await knownMasks(tables, period)),
+        ...windows.map((window) => ({ ...window, cause: "file" as const })),
+      ],
     });
-    const promoted = rest.comparison.promote && !request.compareOnly;
-    if (promoted && tables === undefined) {
-      throw new Error("AIOPS_DATABASE_URL is needed to keep the model");
-    }
-    if (promoted) await tables?.store.saveModel(challenger);
-    return { ...rest, sha256: challenger.sha256, promoted };
+    const { sha256 } = challenger;
+    if (!rest.comparison.promote || request.compareOnly)
+      return { ...rest, sha256, promoted: false };
+    if (tables === undefined) throw new Error("AIOPS_DATABASE_URL is needed to keep the model");
+    await tables.store.saveModel(challenger);
+    // The same bytes were in use before another model took over: the row stays where it was.
+    const promoted = (await tables.store.newestModel())?.sha256 === sha256;
+    const why = promoted ? rest.comparison.why : "it was in use before, and given up for another";
+    return {
+      ...rest,
+      comparison: { ...rest.comparison, promote: promoted, why },
+      sha256,
+      promoted,
+    };
+  });
+}
+
+/** What anomalies, people, alerts and runbooks say must not be learned. */
+async function knownMasks(tables: Tables | undefined, period: Period): Promise<readonly Mask[]> {
+  if (tables === undefined) return [];
+  const range = { from: new Date(period.from), to: new Date(period.to) };
+  return [...(await tables.labels.masks(range)), ...(await tables.runbooks.masks(range))];
+}
+
+/** Points that training keeps in memory (about 80 bytes each): a hundred series of two weeks of minutes. */
+const TRAINING_POINTS_MAX = 2_100_000;
+/** As many as the models are compared on. */
+const TRAINING_SERIES_MAX = 100;
+
+/** Each metric has an equal share of what training can hold. */
+function seriesMax({ metrics, intervalSeconds }: DetectorConfig, { from, to }: Period): number {
+  const steps = (to - from) / (intervalSeconds * 1000);
+  const all = Math.min(TRAINING_SERIES_MAX, TRAINING_POINTS_MAX / Math.max(1, steps));
+  return Math.max(1, Math.floor(all / Math.max(1, metrics.length)));
+}
+
+interface ProposeRequest {
+  readonly period: Period;
+  readonly html?: boolean;
+  readonly onHistory?: (progress: HistoryProgress) => void;
+  readonly onReplay?: (done: number, total: number) => void;
+}
+
+/** Asks what threshold people's labels speak for. Changes nothing. @throws Error without a database, QueryError */
+export async function proposeDetectorThreshold(
+  config: DetectorConfig,
+  log: Log,
+  { period, onHistory, ...request }: ProposeRequest,
+): Promise<(Proposal & { readonly html: string | undefined }) | Refusal> {
+  if (config.databaseUrl === undefined) {
+    throw new Error("AIOPS_DATABASE_URL is needed: labels are kept there");
+  }
+  const step = config.intervalSeconds * 1000;
+  return onBench(config, log, async ({ tables, model }) => {
+    const range = { from: new Date(period.from), to: new Date(period.to) };
+    const labelled = (await tables?.labels.labelled(range)) ?? [];
+    // The running detector had as much before it.
+    const from = period.from - config.backfillPoints * step;
+    const history = await historyOf(config, { ...period, from }, { onProgress: onHistory });
+    const proposal = await proposeThreshold(history, labelled, {
+      forest: model?.forest,
+      rules: episodeRules(config),
+      step,
+      from: period.from,
+      onProgress: request.onReplay,
+    });
+    if (proposal.kind === "refused") return proposal;
+    const html = request.html === true ? renderProposal(proposal, history, period) : undefined;
+    return { ...proposal, html };
   });
 }
 
@@ -164,7 +249,7 @@ export async function backfillFeatures(
 ): Promise<number> {
   if (config.databaseUrl === undefined)
     throw new Error("AIOPS_DATABASE_URL is needed for the feature store");
-  const history = await historyOf(config, period, onHistory);
+  const history = await historyOf(config, period, { onProgress: onHistory });
   return onBench(config, log, async ({ tables, model }) => {
     const options = {
       forest: model?.forest,
@@ -184,10 +269,15 @@ export async function backfillFeatures(
 
 const TREES = 200;
 
+function windowsIn(path: string, { metrics }: DetectorConfig): readonly IncidentWindow[] {
+  const names = metrics.map(({ name }) => name);
+  return readWindows(path, names);
+}
+
 async function historyOf(
   config: DetectorConfig,
   { from, to }: Period,
-  onHistory: ((progress: HistoryProgress) => void) | undefined,
+  options: Omit<HistoryDeps, "source"> = {},
 ): Promise<readonly MetricHistory[]> {
   const step = config.intervalSeconds * 1000;
   const range: StepRange = {
@@ -195,5 +285,8 @@ async function historyOf(
     to: Math.floor(to / step) * step,
     step,
   };
-  return readHistory(config.metrics, range, connectPrometheus(config.prometheus), onHistory);
+  return readHistory(config.metrics, range, {
+    ...options,
+    source: connectPrometheus(config.prometheus),
+  });
 }

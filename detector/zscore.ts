@@ -1,7 +1,7 @@
 import type { Arena } from "./arena.ts";
 import type { PastWindow } from "./past-window.ts";
 import { SketchWindow } from "./sketch-window.ts";
-import type { ZScore } from "./types.ts";
+import type { ZScore } from "./types/scoring.ts";
 
 /**
  * Windows in points, so that they mean the same at any interval; at one minute: half an hour, 4.8

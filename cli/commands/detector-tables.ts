@@ -62,7 +62,7 @@ export function judgementTable(judgement: Backtest["judgement"]): string {
 }
 
 export function describeTraining(
-  { sha256, rows, masked, comparison, promoted }: Training,
+  { sha256, rows, masked, masks, comparison, promoted }: Training,
   compareOnly: boolean,
 ): string {
   const { champion, challenger, planted, series, promote, why } = comparison;
@@ -72,7 +72,7 @@ export function describeTraining(
       ? "It would take over."
       : "It does not take over.";
   return [
-    `challenger ${sha256.slice(0, 12)}: ${rows} rows learned, ${masked} masked`,
+    `challenger ${sha256.slice(0, 12)}: ${rows} rows learned, ${masked} left out (${masks.windows} masked windows)`,
     table(
       ["MODEL", "PLANTED INCIDENTS FOUND", "ALERTS OTHERWISE"],
       [

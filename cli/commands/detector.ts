@@ -8,6 +8,7 @@ import type { AddCommands, Context } from "../context.ts";
 import { CommandFailure, EXIT } from "../exit-code.ts";
 import { parsePeriod } from "../period.ts";
 import { withProgress, type Report } from "../progress.ts";
+import { describeProposal, proposalView } from "./detector-proposal.ts";
 import { describeTraining, episodeTable, judgementTable, summaryOf } from "./detector-tables.ts";
 
 interface PeriodOptions {
@@ -48,9 +49,11 @@ export const addDetectorCommands: AddCommands = (program, context, finish) => {
   withPeriod(group.command("detector"), "7d")
     .description("what the detector would have said, and how well, against labelled incidents")
     .option("--labels <csv>", "metric,from,to lines of real incidents")
+    .option("--propose", "propose a score threshold from people's labels; changes nothing")
     .option("--html <file>", "also write a page with a chart for each alert")
-    .action(async (options: BacktestOptions) => {
-      await backtest(options, context);
+    .action(async (options: BacktestOptions & { propose?: boolean }) => {
+      if (options.propose === true) await propose(options, context);
+      else await backtest(options, context);
     });
   withPeriod(program.command("backfill"), "7d")
     .description("score the past and write it to the feature store")
@@ -86,6 +89,26 @@ async function configured({ env }: Context) {
   return { ...detector, config: detector.readDetectorConfig(env) };
 }
 
+/** The asked time. @throws CommandFailure that names the option */
+function periodOf(
+  options: { readonly from: string; readonly to: string },
+  {
+    config,
+    HISTORY_STEPS_MAX: stepsMax,
+  }: Pick<Awaited<ReturnType<typeof configured>>, "config" | "HISTORY_STEPS_MAX">,
+): { readonly from: number; readonly to: number } {
+  const period = parsePeriod(options, Date.now());
+  const seconds = config.intervalSeconds;
+  const steps = Math.floor((period.to - period.from) / 1000 / seconds);
+  if (steps > stepsMax) {
+    throw new CommandFailure(
+      EXIT.usage,
+      `--from ${options.from} is ${steps} steps of ${seconds} s, at most ${stepsMax} can be read: give a shorter time`,
+    );
+  }
+  return period;
+}
+
 async function detectInFile(file: string, json: boolean, context: Context): Promise<void> {
   const { detectFile, config } = await configured(context);
   const episodes = await detectFile(file, config, silentLog);
@@ -118,8 +141,9 @@ async function runBacktest(
   options: BacktestOptions,
   context: Context,
 ): Promise<Backtest & { readonly html: string | undefined }> {
-  const { backtestDetector, config } = await configured(context);
-  const period = parsePeriod(options, Date.now());
+  const detector = await configured(context);
+  const { backtestDetector, config } = detector;
+  const period = periodOf(options, detector);
   return withProgress(
     "Living through the past",
     { ...context, quiet: options.json === true },
@@ -159,19 +183,56 @@ async function backtest(options: BacktestOptions, context: Context): Promise<voi
   if (list.length > 0) context.out(`\n${episodeTable(list)}`);
 }
 
+async function propose(options: BacktestOptions, context: Context): Promise<void> {
+  if (options.labels !== undefined) {
+    throw new CommandFailure(
+      EXIT.usage,
+      "--labels cannot be given with --propose: its labels are those of people, in the database",
+    );
+  }
+  const detector = await configured(context);
+  const period = periodOf(options, detector);
+  const result = await withProgress(
+    "Living through the past",
+    { ...context, quiet: options.json === true },
+    async (report) =>
+      detector.proposeDetectorThreshold(detector.config, silentLog, {
+        period,
+        html: options.html !== undefined,
+        onHistory: historyReport(report),
+        onReplay: (done, total) => {
+          report(`replayed ${done} of ${total}`);
+        },
+      }),
+  );
+  if (result.kind === "refused") throw new CommandFailure(EXIT.refused, result.why);
+  const { html, ...proposal } = result;
+  if (options.html !== undefined && html !== undefined) await writeFile(options.html, html);
+  context.out(
+    options.json === true ? JSON.stringify(proposalView(proposal)) : describeProposal(proposal),
+  );
+}
+
+/** The generator has 32 bits: a larger seed would be another one's twin. */
+const SEED_MAX = 2 ** 32 - 1;
+
+function parseSeed(text: string): number {
+  const seed = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
+  if (seed <= SEED_MAX) return seed;
+  throw new CommandFailure(
+    EXIT.usage,
+    `--seed must be a whole number from 0 to ${SEED_MAX}, got ${JSON.stringify(text)}`,
+  );
+}
+
 async function train(
   options: PeriodOptions & { compare?: boolean; masks?: string; seed: string },
   context: Context,
 ): Promise<number> {
-  const seed = Number(options.seed);
-  if (!Number.isInteger(seed) || seed < 0) {
-    throw new CommandFailure(
-      EXIT.usage,
-      `--seed must be a whole number, got ${JSON.stringify(options.seed)}`,
-    );
-  }
-  const { trainDetector, config } = await configured(context);
-  const period = parsePeriod(options, Date.now());
+  const seed = parseSeed(options.seed);
+  const detector = await configured(context);
+  const { trainDetector, config } = detector;
+  const period = periodOf(options, detector);
   const compareOnly = options.compare === true;
   const result = await withProgress(
     "Training",
@@ -192,8 +253,9 @@ async function train(
 }
 
 async function backfill(options: PeriodOptions, context: Context): Promise<void> {
-  const { backfillFeatures, config } = await configured(context);
-  const period = parsePeriod(options, Date.now());
+  const detector = await configured(context);
+  const { backfillFeatures, config } = detector;
+  const period = periodOf(options, detector);
   const rows = await withProgress(
     "Scoring the past",
     { ...context, quiet: options.json === true },

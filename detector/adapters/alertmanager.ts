@@ -1,24 +1,40 @@
 import { systemClock } from "../../lib/clock.ts";
 import { frameOf } from "../alert.ts";
-import type { AlertStatus, Anomaly, Channel } from "../types.ts";
+import type { AlertmanagerAccess } from "../types/access.ts";
+import type { Anomaly } from "../types/anomaly.ts";
+import type { AlertStatus, Channel } from "../types/delivery.ts";
+import { openCluster, type ClusterDeps } from "./alertmanager-cluster.ts";
+import { authorizationOf } from "./authorization.ts";
 import { postJson } from "./post-json.ts";
+import { followTlsFiles } from "./tls-options.ts";
 
 /** Five repeats: Alertmanager resolves an alert by itself once we have been silent for so long. */
 const ALIVE_MS = 5 * 60_000;
 /** Alerts of one request; some kilobytes each. */
 const BATCH_ALERTS = 200;
 
-export interface AlertmanagerOptions {
-  readonly url: string;
+export interface AlertmanagerOptions extends AlertmanagerAccess, ClusterDeps {
   readonly link?: (id: string) => string | undefined;
   readonly timeoutMs?: number;
 }
 
-/** Tells an Alertmanager directly, as Prometheus does: alerts are said again while they last, and end at a time. */
-export function connectAlertmanager({ url, link, timeoutMs }: AlertmanagerOptions): Channel {
+/**
+ * Tells an Alertmanager, or each member of its cluster, directly, as Prometheus does: alerts are said again while they
+ * last, and end at a time.
+ */
+export function connectAlertmanager(options: AlertmanagerOptions): Channel {
+  const { urls, link, timeoutMs } = options;
+  const headers = authorizationOf(options);
+  const tls = followTlsFiles(options.tls, { ...options, owner: "Alertmanager" });
+  const tellAll = openCluster(urls, options);
   const post = async (alerts: readonly object[], signal: AbortSignal): Promise<void> => {
     const body = JSON.stringify(alerts);
-    await postJson("Alertmanager", { url: `${url}/api/v2/alerts`, body, signal, timeoutMs });
+    await tellAll(async (member) => {
+      const trust = options.tls && member.startsWith("https:") ? tls() : undefined;
+      const url = `${member}/api/v2/alerts`;
+      const receiver = `Alertmanager ${new URL(member).host}`;
+      await postJson(receiver, { url, body, headers, signal, timeoutMs, trust });
+    });
   };
   const alertOf = (anomaly: Anomaly, status: AlertStatus): object =>
     postableAlert(anomaly, status, link?.(anomaly.id));

@@ -1,13 +1,7 @@
-import type {
-  Anomaly,
-  AnomalyReason,
-  CloseCause,
-  Direction,
-  Labels,
-  OpenEpisode,
-  Severity,
-  ZScore,
-} from "../types.ts";
+import type { Anomaly, AnomalyReason, Severity } from "../types/anomaly.ts";
+import type { CloseCause, Direction, OpenEpisode } from "../types/episode.ts";
+import type { ZScore } from "../types/scoring.ts";
+import type { Labels } from "../types/source.ts";
 
 /** A row of aiops_anomalies as the driver gives it. The jsonb columns hold what this program wrote. */
 export interface AnomalyRow {

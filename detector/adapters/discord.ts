@@ -1,6 +1,7 @@
 import type { Secret } from "../../lib/secret.ts";
 import { cut, messageOf } from "../message.ts";
-import type { AlertStatus, Anomaly, Channel } from "../types.ts";
+import type { Anomaly } from "../types/anomaly.ts";
+import type { AlertStatus, Channel } from "../types/delivery.ts";
 import { postJson } from "./post-json.ts";
 
 /** Discord's limits are 256, 4096, 256 and 1024, and 6000 in all; escaping can double a text. */

@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { from as copyFrom } from "pg-copy-streams";
 import type { Database } from "../../lib/postgres.ts";
-import type { FeatureRow, FeatureTable } from "../types.ts";
+import type { FeatureRow, FeatureTable } from "../types/store.ts";
 
 const COPY = "COPY aiops_features (time, metric, series, value, features, score) FROM STDIN";
 

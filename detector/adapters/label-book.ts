@@ -1,6 +1,12 @@
 import { hasCode } from "../../lib/error.ts";
 import type { Queryable } from "../../lib/postgres.ts";
-import type { AnomalyLabel, LabelBook, LabelName, TrainingMask } from "../types.ts";
+import type {
+  AnomalyLabel,
+  LabelBook,
+  LabelledAnomaly,
+  LabelName,
+  TrainingMask,
+} from "../types/labels.ts";
 
 interface LabelRow {
   readonly label: LabelName;
@@ -15,6 +21,15 @@ interface MaskRow {
   readonly masked_from: Date;
   readonly masked_to: Date | number;
   readonly cause: TrainingMask["cause"];
+}
+
+interface LabelledRow {
+  readonly id: string;
+  readonly metric: string;
+  readonly series: string;
+  readonly opened_at: Date;
+  readonly closed_at: Date | null;
+  readonly label: LabelName;
 }
 
 /** The tables behind feedback (sql/0004_detector_service.sql). Errors of the driver come through unchanged. */
@@ -35,6 +50,17 @@ export function openLabelBook(database: Queryable): LabelBook {
         [from, to],
       );
       return rows.map(maskOf);
+    },
+    labelled: async ({ from, to }) => {
+      const { rows } = await database.query<LabelledRow>(
+        `SELECT a.id, a.metric, a.series, a.opened_at, a.closed_at, said.label FROM aiops_anomalies a
+         CROSS JOIN LATERAL (
+           SELECT label FROM aiops_labels WHERE anomaly_id = a.id ORDER BY id DESC LIMIT 1
+         ) said
+         WHERE a.opened_at BETWEEN $1 AND $2 ORDER BY a.opened_at DESC, a.id LIMIT 10000`,
+        [from, to],
+      );
+      return rows.map(labelledOf);
     },
   };
 }
@@ -59,6 +85,10 @@ async function add(
 
 function labelOf({ label, by, note, created_at: at }: LabelRow): AnomalyLabel {
   return { label, by, note: note ?? undefined, at: at.getTime() };
+}
+
+function labelledOf({ opened_at, closed_at, ...rest }: LabelledRow): LabelledAnomaly {
+  return { ...rest, openedAt: opened_at.getTime(), closedAt: closed_at?.getTime() };
 }
 
 /** The driver gives `infinity` as the number. */

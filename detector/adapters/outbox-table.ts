@@ -1,5 +1,11 @@
 import type { Queryable } from "../../lib/postgres.ts";
-import type { AlertStatus, ChannelName, Delivery, DeliveryResult, Mailbox } from "../types.ts";
+import type {
+  AlertStatus,
+  ChannelName,
+  Delivery,
+  DeliveryResult,
+  Mailbox,
+} from "../types/delivery.ts";
 import { anomalyOf, type AnomalyRow } from "./anomaly-row.ts";
 
 /** Three times what a post may take: who holds an alert longer is dead. */

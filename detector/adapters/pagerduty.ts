@@ -1,6 +1,7 @@
 import type { Secret } from "../../lib/secret.ts";
 import { cut } from "../message.ts";
-import type { AlertStatus, Anomaly, Channel } from "../types.ts";
+import type { Anomaly } from "../types/anomaly.ts";
+import type { AlertStatus, Channel } from "../types/delivery.ts";
 import { explainInWords, summaryOf } from "../words.ts";
 import { postJson } from "./post-json.ts";
 

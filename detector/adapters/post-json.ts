@@ -1,5 +1,7 @@
 import { systemClock } from "../../lib/clock.ts";
 import { PostError } from "../faults.ts";
+import { sendTrusting } from "./send-trusting.ts";
+import type { TlsOptions } from "./tls-options.ts";
 
 const TIMEOUT_MS = 10_000;
 /** What a receiver says is only read for its reason. */
@@ -14,6 +16,8 @@ export interface JsonPost {
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   readonly timeoutMs?: number | undefined;
+  /** Certificates to be used instead of the system's. */
+  readonly trust?: TlsOptions | undefined;
 }
 
 /**
@@ -24,17 +28,20 @@ export interface JsonPost {
  * @throws PostError
  */
 export async function postJson(receiver: string, request: JsonPost): Promise<string> {
-  const { url, body, headers = {}, timeoutMs = TIMEOUT_MS } = request;
+  const { url, body, timeoutMs = TIMEOUT_MS, trust } = request;
+  const sent = {
+    method: "POST",
+    body,
+    signal: AbortSignal.any([request.signal, AbortSignal.timeout(timeoutMs)]),
+    headers: { "content-type": "application/json", ...request.headers },
+  };
   let response: Response;
   let text: string;
   try {
-    response = await fetch(url, {
-      method: "POST",
-      body,
-      redirect: "error",
-      signal: AbortSignal.any([request.signal, AbortSignal.timeout(timeoutMs)]),
-      headers: { "content-type": "application/json", ...headers },
-    });
+    response =
+      trust === undefined
+        ? await fetch(url, { ...sent, redirect: "error" })
+        : await sendTrusting(url, sent, trust);
     text = await readStart(response);
   } catch (error) {
     throw new PostError("unavailable", `${receiver} does not answer`, { cause: error });

@@ -1,17 +1,10 @@
 import type { Database, Queryable } from "../../lib/postgres.ts";
-import type {
-  Anomaly,
-  AnomalyFilter,
-  AnomalyStore,
-  ChannelName,
-  Mailing,
-  MetricQuery,
-  Progress,
-  Resume,
-  Sighting,
-  StoredModel,
-} from "../types.ts";
+import type { Anomaly } from "../types/anomaly.ts";
+import type { ChannelName, Mailing } from "../types/delivery.ts";
+import type { MetricQuery } from "../types/source.ts";
+import type { AnomalyStore, Progress, Resume, Sighting, StoredModel } from "../types/store.ts";
 import { settleByName } from "./outbox-table.ts";
+import { openArchive } from "./anomaly-archive.ts";
 import { anomalyOf, type AnomalyRow, toJson } from "./anomaly-row.ts";
 
 interface ModelRow {
@@ -32,8 +25,7 @@ export function openStore(database: Database, channels: readonly ChannelName[] =
     settle: async (delivery, result) => settleByName(database, delivery, result),
     saveProgress: async (progress, sightings) =>
       database.inTransaction(async (tx) => saveProgress(tx, progress, sightings)),
-    list: async (filter) => list(database, filter),
-    find: async (id) => find(database, id),
+    ...openArchive(database),
     model: async (sha256) => model(database, "WHERE sha256 = $1", [sha256]),
     newestModel: async () => model(database, "", []),
     saveModel: async (model) => saveModel(database, model),
@@ -103,26 +95,6 @@ async function saveProgress(
      WHERE aiops_anomalies.id = seen.id AND last_seen_at < seen.at`,
     [sightings.map(({ id }) => id), sightings.map((one) => new Date(one.lastSeenAt))],
   );
-}
-
-async function list(
-  database: Queryable,
-  { limit, state, metric }: AnomalyFilter,
-): Promise<readonly Anomaly[]> {
-  const { rows } = await database.query<AnomalyRow>(
-    `SELECT * FROM aiops_anomalies
-     WHERE ($2::text IS NULL OR metric = $2) AND ($3::boolean IS NULL OR (closed_at IS NULL) = $3)
-     ORDER BY opened_at DESC, id LIMIT $1`,
-    [limit, metric ?? null, state === undefined ? null : state === "open"],
-  );
-  return rows.map(anomalyOf);
-}
-
-async function find(database: Queryable, id: string): Promise<Anomaly | undefined> {
-  const { rows } = await database.query<AnomalyRow>("SELECT * FROM aiops_anomalies WHERE id = $1", [
-    id,
-  ]);
-  return rows[0] && anomalyOf(rows[0]);
 }
 
 async function saveModel(database: Queryable, model: StoredModel): Promise<void> {

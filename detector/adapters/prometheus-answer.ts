@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { QueryError } from "../faults.ts";
-import type { Point, SeriesSamples } from "../types.ts";
+import type { Point } from "../types/scoring.ts";
+import type { SeriesSamples } from "../types/source.ts";
 
 const sampleSchema = z.tuple([z.number(), z.string()]);
 const labelsSchema = z.record(z.string(), z.string());
@@ -19,7 +20,12 @@ const dataSchema = z.discriminatedUnion("resultType", [
 ]);
 
 const answerSchema = z.discriminatedUnion("status", [
-  z.object({ status: z.literal("success"), data: dataSchema }),
+  // Warnings and infos are about the expression; `isPartial` is VictoriaMetrics'.
+  z.object({
+    status: z.literal("success"),
+    isPartial: z.boolean().optional(),
+    data: dataSchema,
+  }),
   z.object({ status: z.literal("error"), error: z.string(), errorType: z.string().optional() }),
 ]);
 
@@ -36,6 +42,10 @@ export function readAnswer(status: number, text: string): readonly SeriesSamples
     throw new QueryError("bad_answer", "Prometheus' answer is not of its API's form", {
       cause: answer.error,
     });
+  }
+  if (answer.data.isPartial === true) {
+    const message = "the answer is partial: some of the storage does not answer";
+    throw new QueryError("unavailable", message, { retryable: true });
   }
   return seriesOf(answer.data.data);
 }

@@ -10,7 +10,7 @@ export async function readCapped(
   for await (const chunk of body) {
     bytes += chunk.length;
     if (bytes > bytesMax) {
-      throw new QueryError("bad_answer", `the answer is larger than ${bytesMax} bytes`);
+      throw new QueryError("too_large", `the answer is larger than ${bytesMax} bytes`);
     }
     chunks.push(chunk);
   }

@@ -1,6 +1,7 @@
 import type { Secret } from "../../lib/secret.ts";
 import { cut, messageOf } from "../message.ts";
-import type { AlertStatus, Anomaly, Channel } from "../types.ts";
+import type { Anomaly } from "../types/anomaly.ts";
+import type { AlertStatus, Channel } from "../types/delivery.ts";
 import { postJson } from "./post-json.ts";
 
 /** Slack's own limits are 3000 and 2000 per text, 10 fields; escaping can make a text five times as long. */

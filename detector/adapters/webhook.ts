@@ -2,7 +2,7 @@ import { systemClock } from "../../lib/clock.ts";
 import type { Secret } from "../../lib/secret.ts";
 import { SIGNATURE_HEADER, signBody, TIMESTAMP_HEADER } from "../../lib/signature.ts";
 import { frameOf } from "../alert.ts";
-import type { Channel } from "../types.ts";
+import type { Channel } from "../types/delivery.ts";
 import { postJson } from "./post-json.ts";
 
 export interface WebhookOptions {

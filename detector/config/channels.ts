@@ -1,6 +1,8 @@
 import { optional, secret, url, withDefault, type Config } from "../../lib/config.ts";
 import { isLoopbackHost } from "../../lib/loopback.ts";
 import type { Secret } from "../../lib/secret.ts";
+import type { AlertmanagerAccess } from "../types/access.ts";
+import { alertmanagerAccess, alertmanagerVariables } from "./alertmanager.ts";
 
 /** Who is told about anomalies. */
 export const channelVariables = {
@@ -14,11 +16,7 @@ export const channelVariables = {
     secret,
     "signs the posted body (HMAC-SHA256 with timestamp)",
   ),
-  alertmanagerUrl: optional(
-    "AIOPS_ALERTMANAGER_URL",
-    url,
-    "Alertmanager, told directly by its /api/v2/alerts",
-  ),
+  ...alertmanagerVariables,
   slackWebhook: optional(
     "SLACK_WEBHOOK_URL",
     secret,
@@ -51,7 +49,7 @@ type Settings = Config<typeof channelVariables>;
 
 export interface ChannelSettings {
   readonly webhook: { readonly url: string; readonly secret: Secret | undefined } | undefined;
-  readonly alertmanagerUrl: string | undefined;
+  readonly alertmanager: AlertmanagerAccess | undefined;
   readonly slackUrl: Secret | undefined;
   readonly discordUrl: Secret | undefined;
   readonly pagerduty: { readonly url: string; readonly routingKey: Secret } | undefined;
@@ -75,7 +73,7 @@ export function channelSettings(settings: Settings, problems: string[]): Channel
   return {
     webhook:
       webhookUrl === undefined ? undefined : { url: webhookUrl, secret: settings.webhookSecret },
-    alertmanagerUrl: settings.alertmanagerUrl,
+    alertmanager: alertmanagerAccess(settings, problems),
     slackUrl: slackWebhook,
     discordUrl: discordWebhook,
     pagerduty:

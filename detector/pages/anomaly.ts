@@ -1,21 +1,29 @@
 import { html, type Html } from "../../lib/pages/html.ts";
 import { page } from "../../lib/pages/layout.ts";
 import type { Around } from "../around.ts";
-import type { Anomaly, AnomalyLabel, Point, StreamName, ZScore } from "../types.ts";
+import type { Anomaly } from "../types/anomaly.ts";
+import type { AnomalyLabel } from "../types/labels.ts";
+import type { Point, StreamName, ZScore } from "../types/scoring.ts";
 import { bandInWords, explainInWords, short, STREAM_WORDS, summaryOf } from "../words.ts";
 import { chartOf } from "./chart.ts";
+import { labelForm, labelList, type TypedLabel } from "./label-form.ts";
 import { timeElement } from "./time.ts";
 
 export interface AnomalyPage {
   readonly anomaly: Anomaly;
   readonly around: Around;
   readonly labels: readonly AnomalyLabel[];
+  /** Whether people may say something, here and now. */
+  readonly mayLabel: boolean;
+  /** What somebody has just said, and was not taken. */
+  readonly typed?: TypedLabel | undefined;
   /** Score from which an anomaly opens (AIOPS_SCORE_THRESH). */
   readonly threshold: number;
 }
 
 /** All that is known about one anomaly, for a person at night. */
-export function anomalyPage({ anomaly, around, labels, threshold }: AnomalyPage): string {
+export function anomalyPage(shown: AnomalyPage): string {
+  const { anomaly, around, labels, threshold } = shown;
   const { opening } = anomaly.evidence;
   return page(
     summaryOf(anomaly),
@@ -26,8 +34,8 @@ export function anomalyPage({ anomaly, around, labels, threshold }: AnomalyPage)
       ${chart(anomaly, around)}
       <h2>Distance from the past</h2>
       ${zTable(anomaly.zscores)} ${streamTable(anomaly)}
-      <h2>What people said</h2>
-      ${labelList(labels)}
+      <h2 id="say">What people said</h2>
+      ${labelList(labels)} ${sayingOf(shown)}
       <h2>Recompute</h2>
       <p>
         <a href="/anomalies/${encodeURIComponent(anomaly.id)}/verify"
@@ -37,6 +45,11 @@ export function anomalyPage({ anomaly, around, labels, threshold }: AnomalyPage)
       </p>`,
     { wide: true },
   );
+}
+
+function sayingOf({ anomaly, mayLabel, typed }: AnomalyPage): Html {
+  if (mayLabel) return labelForm(anomaly.id, typed);
+  return html`<p>To say something, set AIOPS_DATABASE_URL and DETECTOR_API_TOKEN.</p>`;
 }
 
 function facts(anomaly: Anomaly, threshold: number): Html {
@@ -148,7 +161,10 @@ function zTable(zscores: readonly ZScore[]): Html {
 }
 
 function streamTable({ evidence: { opening } }: Anomaly): Html {
-  const streams = Object.keys(opening.weights) as StreamName[];
+  // In our order, not in jsonb's; a row of an older program has fewer.
+  const streams = (Object.keys(STREAM_WORDS) as StreamName[]).filter(
+    (stream) => stream in opening.weights,
+  );
   return html`<table>
     <caption>
       What the forest saw
@@ -173,17 +189,4 @@ function streamTable({ evidence: { opening } }: Anomaly): Html {
       })}
     </tbody>
   </table>`;
-}
-
-function labelList(labels: readonly AnomalyLabel[]): Html {
-  if (labels.length === 0) return html`<p>Nobody has said anything yet.</p>`;
-  return html`<ul>
-    ${labels.map(
-      ({ label, by, note, at }) =>
-        html`<li>
-          <strong>${label.replaceAll("_", " ")}</strong> by ${by},
-          ${timeElement(at)}${note === undefined ? "" : `: ${note}`}
-        </li>`,
-    )}
-  </ul>`;
 }

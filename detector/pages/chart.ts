@@ -1,6 +1,6 @@
 import { html, type Html } from "../../lib/pages/html.ts";
 import { bandInWords, short } from "../words.ts";
-import type { Band, Point } from "../types.ts";
+import type { Band, Point } from "../types/scoring.ts";
 
 const WIDTH = 720;
 const HEIGHT = 240;

@@ -1,7 +1,7 @@
 import { html, type Html } from "../../lib/pages/html.ts";
 import { page } from "../../lib/pages/layout.ts";
 import type { Series } from "../series.ts";
-import type { Anomaly } from "../types.ts";
+import type { Anomaly } from "../types/anomaly.ts";
 import type { WatchedMetric } from "../watched-metric.ts";
 import { short, summaryOf } from "../words.ts";
 import { sparkChart } from "./chart.ts";
@@ -25,7 +25,8 @@ export function overviewPage(
       <h2>Metrics</h2>
       ${watched.map(metricSection)}
       <h2>Lately closed</h2>
-      ${closed.length === 0 ? html`<p>None.</p>` : anomalyList(closed)}`,
+      ${closed.length === 0 ? html`<p>None.</p>` : anomalyList(closed)}
+      <p><a href="/anomalies">All anomalies</a></p>`,
     { wide: true },
   );
 }

@@ -1,6 +1,6 @@
 import { html, type Html } from "../../lib/pages/html.ts";
 import { page } from "../../lib/pages/layout.ts";
-import type { Anomaly } from "../types.ts";
+import type { Anomaly } from "../types/anomaly.ts";
 import type { Verification } from "../verify.ts";
 import { summaryOf } from "../words.ts";
 import { timeElement } from "./time.ts";

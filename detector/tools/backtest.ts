@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import type { ScaledForest } from "../forest.ts";
 import { replaySeries } from "../replay.ts";
 import { seriesId } from "../series.ts";
-import type { EpisodeRules } from "../types.ts";
+import type { EpisodeRules } from "../types/episode.ts";
 import type { MetricHistory } from "./history.ts";
 import { judge, type Judgement, type SeriesReplay } from "./judge.ts";
 import type { IncidentWindow } from "./windows.ts";

@@ -1,6 +1,7 @@
 import type { Model } from "../model.ts";
 import { replaySeries } from "../replay.ts";
-import type { EpisodeRules, Point } from "../types.ts";
+import type { EpisodeRules } from "../types/episode.ts";
+import type { Point } from "../types/scoring.ts";
 import type { MetricHistory } from "./history.ts";
 
 /** Enough to see a difference, few enough for a minute. */

@@ -1,5 +1,5 @@
 import { messageOf } from "../../lib/error.ts";
-import type { Point } from "../types.ts";
+import type { Point } from "../types/scoring.ts";
 
 /** A file that is no series: the line, and what was expected. */
 export class PointsError extends Error {
@@ -52,9 +52,13 @@ function parseLine(line: string, number: number): Point {
 /** Milliseconds since 1970, or NaN. */
 export function parseTime(text: string): number {
   if (/^\d{9,11}(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1000);
+  const [day = ""] = /^\d{4}-\d\d-\d\d/.exec(text) ?? [];
+  const start = Date.parse(`${day}T00:00:00Z`);
+  // `Date` takes a day that the month does not have for a later one.
+  if (Number.isNaN(start) || !new Date(start).toISOString().startsWith(day)) return NaN;
   const plain = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)$/.exec(text);
   if (plain !== null) return Date.parse(`${plain[1] ?? ""}T${plain[2] ?? ""}Z`);
-  return /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : NaN;
+  return Date.parse(text);
 }
 
 /** The usual distance between points, in milliseconds: the median, so that gaps do not count. */

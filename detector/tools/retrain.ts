@@ -3,11 +3,14 @@ import type { Model } from "../model.ts";
 import { replaySeries } from "../replay.ts";
 import { seriesId } from "../series.ts";
 import { trainForest } from "../train.ts";
-import type { EpisodeRules, StoredModel } from "../types.ts";
+import type { EpisodeRules } from "../types/episode.ts";
+import type { StoredModel } from "../types/store.ts";
+import type { Mask } from "../types/training.ts";
 import { compareModels, type Comparison } from "./compare.ts";
 import type { MetricHistory } from "./history.ts";
+import { isMasked, leftOut, masksOf, type LeftOut } from "./masks.ts";
 
-/** Every 7th point from the 300th on. */
+/** Every 7th point from the 300th on; fewer of a long past, so that each series has its share of the rows. */
 const ROW_EVERY = 7;
 const ROW_FROM = 300;
 const ROWS_NEEDED = 512;
@@ -21,13 +24,15 @@ export interface RetrainOptions {
   readonly trees: number;
   readonly now: Date;
   /** Times that must not be learned as normal. */
-  readonly isMasked: (metric: string, series: string, t: number) => boolean;
+  readonly masks: readonly Mask[];
 }
 
 export interface Challenge {
   readonly challenger: StoredModel;
   readonly rows: number;
+  /** Rows that were left out. */
   readonly masked: number;
+  readonly masks: LeftOut;
   readonly comparison: Comparison;
 }
 
@@ -41,10 +46,12 @@ export function retrain(history: readonly MetricHistory[], options: RetrainOptio
   const { pool, masked } = collectRows(history, options);
   if (pool.length < ROWS_NEEDED) {
     throw new Error(
-      `there are ${pool.length} rows to learn from, ${ROWS_NEEDED} are needed: give a longer time`,
+      `there are ${pool.length} rows to learn from, ${ROWS_NEEDED} are needed` +
+        ` (${masked} were masked): give a longer time`,
     );
   }
   const { champion, seed, trees, now } = options;
+  const masks = leftOut(history, options.masks);
   const stored = storeModel(trainForest(pool, { seed, trees }), {
     seed,
     trainedAt: now,
@@ -56,6 +63,7 @@ export function retrain(history: readonly MetricHistory[], options: RetrainOptio
       ...stored.parameters,
       rows: pool.length,
       masked,
+      masks,
       parent: champion?.sha256 ?? null,
       window: windowOf(history),
     },
@@ -65,31 +73,43 @@ export function retrain(history: readonly MetricHistory[], options: RetrainOptio
     { champion, challenger: openModel(challenger) },
     options,
   );
-  return { challenger, rows: pool.length, masked, comparison };
+  const isSame = challenger.sha256 === champion?.sha256;
+  return {
+    ...{ challenger, rows: pool.length, masked, masks },
+    comparison: isSame ? { ...comparison, promote: false, why: "it is the champion" } : comparison,
+  };
 }
 
 function collectRows(
   history: readonly MetricHistory[],
-  { champion, rules, step, isMasked }: RetrainOptions,
+  { champion, rules, step, masks }: RetrainOptions,
 ): { readonly pool: readonly (readonly number[])[]; readonly masked: number } {
   const pool: (readonly number[])[] = [];
+  const every = Math.max(ROW_EVERY, Math.ceil(pointsOf(history) / ROWS_MAX));
   let masked = 0;
   for (const { query, series } of history) {
     for (const { labels, points } of series) {
-      const id = seriesId(labels);
+      const own = masksOf({ metric: query.name, series: seriesId(labels), labels }, masks);
       replaySeries(points, {
         forest: champion?.forest,
         rules,
         step,
-        onScore: ({ n, t, row }) => {
-          if (n < ROW_FROM || n % ROW_EVERY !== 0 || pool.length >= ROWS_MAX) return;
-          if (isMasked(query.name, id, t)) masked += 1;
+        onScore: ({ n, t, row, ranked }) => {
+          // Rows of ranks are only asked where they already say something: as a sample of normal they would be biased.
+          if (n < ROW_FROM || n % every !== 0 || ranked) return;
+          if (isMasked(own, t)) masked += 1;
           else pool.push(row);
         },
       });
     }
   }
   return { pool, masked };
+}
+
+function pointsOf(history: readonly MetricHistory[]): number {
+  return history
+    .flatMap(({ series }) => series.map(({ points }) => points.length))
+    .reduce((sum, count) => sum + count, 0);
 }
 
 function windowOf(

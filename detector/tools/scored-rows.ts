@@ -1,6 +1,6 @@
 import { replaySeries, type ReplayOptions } from "../replay.ts";
 import { seriesId } from "../series.ts";
-import type { FeatureRow } from "../types.ts";
+import type { FeatureRow } from "../types/store.ts";
 import type { MetricHistory } from "./history.ts";
 
 /** The rows that the running detector would have written to the feature store, series by series. */

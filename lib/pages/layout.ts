@@ -35,7 +35,10 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; }
 dt { font-weight: 600; }
 dd { margin: 0; overflow-wrap: anywhere; }
 label { display: block; margin: 1rem 0 .25rem; }
-input[type="text"] { width: 100%; box-sizing: border-box; font: inherit; padding: .5rem; }
+input[type="text"], input[type="password"], textarea { width: 100%; box-sizing: border-box; font: inherit; padding: .5rem; }
+select { font: inherit; padding: .4rem; }
+fieldset { border: 1px solid #8886; margin: 1rem 0 0; }
+form.filter { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: end; }
 button { font: inherit; padding: .6rem 1.2rem; margin-top: 1rem; }
 table { border-collapse: collapse; width: 100%; }
 caption { text-align: left; font-weight: 600; padding: .25rem 0; }
@@ -52,5 +55,6 @@ svg .moment { stroke: currentColor; stroke-dasharray: 2 3; vector-effect: non-sc
 svg text { fill: currentColor; font-size: 12px; }
 .badge { border: 2px solid; padding: 0 .4rem; font-weight: 600; }
 :focus-visible { outline: 3px solid; outline-offset: 2px; }
+@media (min-width: 48rem) { td.number, th.number { overflow-wrap: normal; } }
 @media (max-width: 30rem) { dl { grid-template-columns: 1fr; } }
 `;

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { readDetectorConfig } from "../../detector/config.ts";
+import { readDetectorConfig, shape } from "../../detector/config.ts";
 import { ConfigError } from "../../lib/config.ts";
 
 function problemsOf(env: Record<string, string>): readonly string[] {
@@ -96,6 +96,40 @@ test("a file of metrics is read, and its problems carry its name", async () => {
   );
   await rm(folder, { recursive: true });
   expect(problemsOf({ AIOPS_METRICS_FILE: path })[0]).toContain("ENOENT");
+});
+
+test.each([
+  ["metrics:\n  a: up\n", 'entry "metrics" must be a PromQL text'],
+  ["a: up\nb: [up, down]\n", 'entry "b" must be a PromQL text'],
+  ["a: up\nb: 5\n", 'entry "b" must be a PromQL text'],
+  ["a: up\na: down\n", "Map keys must be unique"],
+  ["a b: up\n", 'entry "a b" has a name'],
+  ["a: ''\n", 'entry "a" has no PromQL'],
+  ["", "must be a mapping of name to PromQL"],
+  ["{}", "at least one metric"],
+  ["a: up\n  b: down\n", "AIOPS_METRICS_FILE: "],
+])("a metrics file with %j is refused, and the entry is named", async (content, message) => {
+  const folder = await mkdtemp(join(tmpdir(), "metrics-"));
+  const path = join(folder, "metrics.yaml");
+  await writeFile(path, content);
+
+  const problems = problemsOf({ AIOPS_METRICS_FILE: path });
+  await rm(folder, { recursive: true });
+
+  expect(problems).toEqual([expect.stringContaining(`AIOPS_METRICS_FILE: ${path}: `)]);
+  expect(problems[0]).toContain(message);
+});
+
+test("numbers below, above and beside their range are refused, each by its variable's name", () => {
+  const numbers = Object.values(shape).filter(({ fallback }) => typeof fallback === "number");
+  expect(numbers.length).toBeGreaterThan(10);
+  for (const { name } of numbers) {
+    for (const wrong of ["-1", "1e9", "1000000000", "ten", "0x10", " 5", "NaN", "Infinity"]) {
+      expect(problemsOf({ [name]: wrong })).toEqual([
+        expect.stringMatching(new RegExp(`^${name}: must be an? (integer|number) from .* got `)),
+      ]);
+    }
+  }
 });
 
 test("all problems are reported at once, and no secret is shown", () => {

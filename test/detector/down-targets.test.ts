@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { askDownTargets } from "../../detector/down-targets.ts";
 import { connectPrometheus } from "../../detector/adapters/prometheus.ts";
 import { QueryError } from "../../detector/faults.ts";
-import type { MetricSource } from "../../detector/types.ts";
+import type { MetricSource } from "../../detector/types/source.ts";
 import { silentLog } from "../../lib/log.ts";
 import { startMetricsTarget } from "../fakes/metrics-target.ts";
 import { startPrometheus } from "../servers/prometheus.ts";

@@ -1,6 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { advanceAbsence, advanceEpisode, QUIET } from "../../detector/episode.ts";
-import type { Episode, PointScore } from "../../detector/types.ts";
+import type { Episode } from "../../detector/types/episode.ts";
+import type { PointScore } from "../../detector/types/scoring.ts";
 import {
   eventsOf,
   flat,

@@ -66,6 +66,19 @@ export class ExactWindow implements PastWindow {
     return Math.min(above, below);
   }
 
+  rank(value: number): number {
+    if (this.#size === 0) return NaN;
+    const below = this.#position(value);
+    let equal = 0;
+    while (below + equal < this.#size && this.#at(below + equal) === value) equal += 1;
+    return (below + equal / 2) / this.#size;
+  }
+
+  clear(): void {
+    this.#size = 0;
+    this.#oldest = 0;
+  }
+
   #at(index: number): number {
     return this.#sorted[index] as number;
   }

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { openFeatureTable } from "../../detector/adapters/feature-table.ts";
 import { FeatureLog } from "../../detector/feature-log.ts";
-import type { FeatureRow, FeatureTable } from "../../detector/types.ts";
+import type { FeatureRow, FeatureTable } from "../../detector/types/store.ts";
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase, type Database } from "../../lib/postgres.ts";
 import { fakeClock } from "../fakes/clock.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { finishNotices } from "../../detector/finish.ts";
-import type { Anomaly } from "../../detector/types.ts";
+import type { Anomaly } from "../../detector/types/anomaly.ts";
 import type { WatchedMetric } from "../../detector/watched-metric.ts";
 import { anomaly } from "./given-anomaly.ts";
 

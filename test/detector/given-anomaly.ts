@@ -1,4 +1,6 @@
-import type { Anomaly, Delivery, Mailing, PointScore } from "../../detector/types.ts";
+import type { Anomaly } from "../../detector/types/anomaly.ts";
+import type { Delivery, Mailing } from "../../detector/types/delivery.ts";
+import type { PointScore } from "../../detector/types/scoring.ts";
 import { flat, scoresOf, valuesOf } from "./given.ts";
 
 const OPENED_AT = Date.parse("2026-11-20T10:00:00Z");

@@ -1,4 +1,5 @@
-import type { EpisodeEvent, EpisodeRules, PointScore } from "../../detector/types.ts";
+import type { EpisodeEvent, EpisodeRules } from "../../detector/types/episode.ts";
+import type { PointScore } from "../../detector/types/scoring.ts";
 import { advanceEpisode, QUIET } from "../../detector/episode.ts";
 import { FEATURE_COUNT } from "../../detector/features.ts";
 import type { ScaledForest } from "../../detector/forest.ts";
@@ -50,23 +51,36 @@ export function scoresOf(
   return values.map((value, index) => scorePoint(state, { t: index * MINUTE, value }, forest));
 }
 
-/** A copy that goes its own way: from one warm-up, several incidents can branch off. */
-export function copyOf<T>(value: T): T {
-  if (ArrayBuffer.isView(value)) {
-    const { buffer, byteOffset, byteLength, constructor } = value as unknown as Float64Array;
-    const View = constructor as new (bytes: ArrayBufferLike) => T;
-    return new View(buffer.slice(byteOffset, byteOffset + byteLength));
-  }
-  if (Array.isArray(value)) return value.map(copyOf) as T;
+/** A copy that goes its own way: from one warm-up, several incidents can branch off. What was shared stays shared. */
+export function copyOf<T>(value: T, known = new Map<unknown, unknown>()): T {
   if (typeof value !== "object" || value === null) return value;
-  const copy = Object.create(Object.getPrototypeOf(value) as object | null) as T;
+  const before = known.get(value);
+  if (before !== undefined) return before as T;
+  if (ArrayBuffer.isView(value)) {
+    const { buffer, byteOffset, length, constructor } = value as unknown as Float64Array;
+    const bytes = (known.get(buffer) as ArrayBuffer | undefined) ?? buffer.slice(0);
+    known.set(buffer, bytes);
+    const View = constructor as new (bytes: ArrayBufferLike, offset: number, length: number) => T;
+    return remember(value, new View(bytes, byteOffset, length), known);
+  }
+  if (Array.isArray(value)) return value.map((member: unknown) => copyOf(member, known)) as T;
+  const copy = remember(
+    value,
+    Object.create(Object.getPrototypeOf(value) as object | null) as T,
+    known,
+  );
   for (const [key, member] of Object.entries(value)) {
     Object.defineProperty(copy, key, {
-      value: copyOf<unknown>(member),
+      value: copyOf<unknown>(member, known),
       writable: true,
       enumerable: true,
     });
   }
+  return copy;
+}
+
+function remember<T>(value: T, copy: T, known: Map<unknown, unknown>): T {
+  known.set(value, copy);
   return copy;
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { Journal } from "../../detector/journal.ts";
-import type { AnomalyStore } from "../../detector/types.ts";
+import type { AnomalyStore } from "../../detector/types/store.ts";
 import { silentLog } from "../../lib/log.ts";
 import { anomaly, delivery } from "./given-anomaly.ts";
 
@@ -31,7 +31,7 @@ function given(waitingMax?: number): {
     saveProgress: async () => write("progress"),
   };
   const journal = new Journal({
-    store: store as AnomalyStore,
+    store: store,
     metrics: { writeDropped: () => void (counted.dropped += 1) },
     log: silentLog,
     ...(waitingMax === undefined ? {} : { waitingMax }),

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { openLabelBook } from "../../detector/adapters/label-book.ts";
 import { openStore } from "../../detector/adapters/postgres.ts";
-import { createMaskTest } from "../../detector/masks.ts";
-import type { AnomalyStore, LabelBook } from "../../detector/types.ts";
+import { isMasked, masksOf } from "../../detector/tools/masks.ts";
+import type { LabelBook } from "../../detector/types/labels.ts";
+import type { AnomalyStore } from "../../detector/types/store.ts";
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase, type Database } from "../../lib/postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
@@ -114,12 +115,46 @@ test("training leaves out anomalies, but not those that a person called false", 
     ["open", "unlabelled"],
     ["real", "real"],
   ]);
-  const isMasked = createMaskTest(masks);
-  expect(isMasked("masked", "closed", at)).toBe(true);
-  expect(isMasked("masked", "closed", at + HOUR + 1)).toBe(false);
-  expect(isMasked("masked", "open", at + 1000 * HOUR)).toBe(true);
-  expect(isMasked("masked", "false", at)).toBe(false);
-  expect(isMasked("other", "open", at)).toBe(false);
+  const isLeftOut = (metric: string, series: string, t: number) =>
+    isMasked(masksOf({ metric, series, labels: {} }, masks), t);
+  expect(isLeftOut("masked", "closed", at)).toBe(true);
+  expect(isLeftOut("masked", "closed", at + HOUR + 1)).toBe(false);
+  expect(isLeftOut("masked", "open", at + 1000 * HOUR)).toBe(true);
+  expect(isLeftOut("masked", "false", at)).toBe(false);
+  expect(isLeftOut("other", "open", at)).toBe(false);
+});
+
+test("what was labelled is found by the time at which it opened, with the newest word about it", async () => {
+  const at = Date.parse("2026-11-10T10:00:00Z");
+  const of = (id: string, openedAt: number) =>
+    anomaly({ id, metric: "found", series: id, openedAt });
+  for (const [id, t] of [
+    ["before", at - HOUR],
+    ["first", at],
+    ["last", at + HOUR],
+    ["silent", at],
+  ] as const) {
+    await store.open(of(id, t), MAILING);
+  }
+  const end = { closedAt: at + 2 * HOUR, closeCause: "recovered" } as const;
+  await store.close({ ...of("first", at), ...end }, MAILING);
+  for (const id of ["before", "first", "last"]) {
+    await book.add(id, { label: "real", by: "a", note: undefined });
+  }
+  await book.add("last", { label: "expected_change", by: "b", note: undefined });
+
+  const found = await book.labelled({ from: new Date(at), to: new Date(at + HOUR) });
+
+  expect(found.filter(({ metric }) => metric === "found")).toEqual([
+    {
+      ...{ id: "last", metric: "found", series: "last", label: "expected_change" },
+      ...{ openedAt: at + HOUR, closedAt: undefined },
+    },
+    {
+      ...{ id: "first", metric: "found", series: "first", label: "real" },
+      ...{ openedAt: at, closedAt: at + 2 * HOUR },
+    },
+  ]);
 });
 
 test("a word about an anomaly that nobody knows is not stored", async () => {

@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { silentLog } from "../../lib/log.ts";
 import { modelInUse } from "../../detector/model-in-use.ts";
 import { openModel, trainDefaultModel } from "../../detector/model.ts";
-import type { StoredModel } from "../../detector/types.ts";
+import type { StoredModel } from "../../detector/types/store.ts";
 
 const stored = trainDefaultModel(new Date(0));
 const old = { ...openModel(stored), sha256: "old" };

@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { loadModel } from "../../detector/load-model.ts";
 import { openModel, storeModel, trainDefaultModel } from "../../detector/model.ts";
 import { syntheticPool, trainForest } from "../../detector/train.ts";
-import type { StoredModel } from "../../detector/types.ts";
+import type { StoredModel } from "../../detector/types/store.ts";
 import { sha256Hex } from "../../lib/canonical.ts";
 import { silentLog } from "../../lib/log.ts";
 

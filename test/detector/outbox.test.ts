@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from "@jest/globals";
 import { PostError } from "../../detector/faults.ts";
 import { openPostOffice, type PostOffice } from "../../detector/post-office.ts";
-import type { Anomaly, Channel, ChannelName, Delivery, Mailbox } from "../../detector/types.ts";
+import type { Anomaly } from "../../detector/types/anomaly.ts";
+import type { Channel, ChannelName, Delivery, Mailbox } from "../../detector/types/delivery.ts";
 import { systemClock, type Clock } from "../../lib/clock.ts";
 import { silentLog } from "../../lib/log.ts";
 import { anomaly, delivery } from "./given-anomaly.ts";

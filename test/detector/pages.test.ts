@@ -1,5 +1,9 @@
 import { expect, test } from "@jest/globals";
+import { openStore } from "../../detector/adapters/postgres.ts";
+import { silentLog } from "../../lib/log.ts";
+import { openDatabase } from "../../lib/postgres.ts";
 import { createTestDatabase } from "../servers/postgres.ts";
+import { anomaly, MAILING } from "./given-anomaly.ts";
 import { cleanups, givenService, text, type World } from "./given-service.ts";
 
 /** Texts that break out of HTML when they are not escaped. */
@@ -55,6 +59,68 @@ test("the list can be narrowed by state, metric and length, and says which param
     status: 400,
     detail: expect.stringContaining("since"),
   });
+});
+
+/** Rows of the table as text, in order. */
+function rowsOf(page: string): string[] {
+  return [...page.matchAll(/<th scope="row"><a href="\/anomalies\/([\w-]+)">/g)].map(
+    ([, id]) => id ?? "",
+  );
+}
+
+test("the list goes on page by page, as JSON and for a browser, whatever opens meanwhile", async () => {
+  const database = await createTestDatabase();
+  cleanups.push(database.drop);
+  const world = await givenService(50);
+  const { url } = await world.start({ AIOPS_DATABASE_URL: database.url });
+  const pool = openDatabase({ url: database.url, applicationName: "test" }, silentLog);
+  cleanups.push(async () => pool.close());
+  const store = openStore(pool);
+  const at = Date.parse("2026-11-20T10:00:00Z");
+  const add = async (id: string, openedAt: number) =>
+    store.open(anomaly({ id, series: id, openedAt }), MAILING);
+  for (const id of ["a", "b", "c"]) await add(id, at); // of one moment
+  for (const id of ["d", "e"]) await add(id, at - 60_000);
+  const get = async (query: string) => {
+    const { anomalies, next } = await json(url, `/anomalies?${query}`);
+    return [(anomalies as { id: string }[]).map(({ id }) => id), next] as const;
+  };
+
+  const [first, next] = await get("limit=2");
+  await add("new", at + 60_000);
+  const [second, after] = await get(`limit=2&after=${String(next)}`);
+  const [third, end] = await get(`limit=2&after=${String(after)}`);
+  expect([first, second, third, end]).toEqual([["a", "b"], ["c", "d"], ["e"], null]);
+
+  let path: string | undefined = "/anomalies?state=&metric=latency_p99&limit=2";
+  const seen: string[] = [];
+  while (path !== undefined) {
+    const page = await (await fetch(`${url}${path}`, HTML)).text();
+    expect(page).toContain('<option value="latency_p99" selected>');
+    expect(page).not.toMatch(/<script|style=|\son\w+=/i);
+    seen.push(...rowsOf(page));
+    path = /<a href="([^"]+)" rel="next">/.exec(page)?.[1]?.replaceAll("&amp;", "&");
+  }
+  expect(seen).toEqual(["new", "a", "b", "c", "d", "e"]);
+});
+
+test("what is no longer watched can still be looked for, and a wrong filter is named", async () => {
+  const world = await givenService(50);
+  const { url } = await world.start();
+
+  const page = await (await fetch(`${url}/anomalies?metric=%3Cb%3E&state=closed`, HTML)).text();
+
+  expect(page).toContain('<option value="&lt;b&gt;" selected>&lt;b&gt;</option>');
+  expect(page).toContain('<option value="closed" selected>closed</option>');
+  expect(page).toContain("There are none.");
+  for (const [query, detail] of [
+    ["after=1", "after: must be the `next` of a list"],
+    ["after=1.x%00", "after: must be the `next` of a list"],
+    ["state=open&state=closed", "state: must be open or closed"],
+    [`metric=${"x".repeat(101)}`, "metric: must be at most 100 characters"],
+  ] as const) {
+    expect(await json(url, `/anomalies?${query}`)).toMatchObject({ status: 400, detail });
+  }
 });
 
 test("one anomaly comes as JSON with its evidence and its reason in words", async () => {
@@ -122,7 +188,7 @@ test("hostile label values are shown as text, on every page", async () => {
     app: HOSTILE[1] ?? "",
   });
 
-  for (const path of ["/", `/anomalies/${id}`, `/anomalies/${id}/verify`]) {
+  for (const path of ["/", "/anomalies", `/anomalies/${id}`, `/anomalies/${id}/verify`]) {
     const page = await (await fetch(`${url}${path}`, HTML)).text();
     expect(page).not.toMatch(/<script|<img|<svg onload/);
     expect(page).not.toMatch(/href="javascript:/);

@@ -1,7 +1,9 @@
 import { expect, test } from "@jest/globals";
 import { startReceiver } from "../fakes/receivers.ts";
-import { createTestDatabase } from "../servers/postgres.ts";
-import { cleanups, givenService, until } from "./given-service.ts";
+import { silentLog } from "../../lib/log.ts";
+import { migrate } from "../../lib/migrate.ts";
+import { createTestDatabase, startPrivatePostgres } from "../servers/postgres.ts";
+import { cleanups, givenService, text, until } from "./given-service.ts";
 
 test("two replicas on one database: every channel hears of an incident once, and of its end once", async () => {
   const database = await createTestDatabase();
@@ -39,6 +41,52 @@ test("two replicas on one database: every channel hears of an incident once, and
     ),
   );
 });
+
+test("started without its database it alerts from memory; once there, the database gets the row, and nobody a second alert", async () => {
+  const server = await startPrivatePostgres();
+  cleanups.push(server.remove);
+  await migrate(server.url, silentLog);
+  await server.stop("fast");
+  const world = await givenService(5);
+  const service = await world.start({ AIOPS_DATABASE_URL: server.url });
+  await world.minutes(8, service);
+  await until(async () => Promise.resolve(world.posted.length === 1));
+
+  await server.start();
+  const rows = async (sql: string) => world.sql(server.url, sql);
+  await until(async () => (await rows("SELECT FROM aiops_groups WHERE epoch = 1")).length === 1);
+  await world.minutes(1, service);
+
+  const written =
+    "SELECT result FROM aiops_anomalies JOIN aiops_outbox ON anomaly_id = aiops_anomalies.id";
+  expect(await rows(written)).toEqual([{ result: "delivered" }]);
+  expect(await rows("SELECT FROM aiops_progress")).toHaveLength(1);
+  expect(world.posted).toHaveLength(1);
+}, 60_000);
+
+test("an anomaly that was open before a restart without the database is known again when the database is back", async () => {
+  const server = await startPrivatePostgres();
+  cleanups.push(server.remove);
+  await migrate(server.url, silentLog);
+  const world = await givenService(5);
+  world.rewrite((value, minute) => (minute >= 35 ? value - 60 : value));
+  const first = await world.start({ AIOPS_DATABASE_URL: server.url });
+  await world.minutes(25, first);
+  await until(async () => Promise.resolve(world.posted.length === 1));
+  await first.stop();
+  await server.stop("fast");
+
+  const second = await world.start({ AIOPS_DATABASE_URL: server.url });
+  const isOpen = async () =>
+    /^aiops_anomaly_current\{\S+ 1$/m.test(await text(second.url, "/metrics"));
+  expect(await isOpen()).toBe(false);
+  await server.start();
+  await until(isOpen);
+  await world.minutes(20, second);
+  await until(async () => Promise.resolve(world.posted.length === 2));
+
+  expect(world.posted.map(({ status }) => status)).toEqual(["firing", "resolved"]);
+}, 60_000);
 
 test("an alert that could not be sent before a restart is sent after it, by the address configured then", async () => {
   const database = await createTestDatabase();

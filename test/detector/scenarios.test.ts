@@ -3,32 +3,38 @@ import { readDefaultModel } from "../../detector/default-model.ts";
 import { advanceAbsence, advanceEpisode, QUIET } from "../../detector/episode.ts";
 import { openModel } from "../../detector/model.ts";
 import { createSeriesState, scorePoint, type SeriesState } from "../../detector/score.ts";
-import type { Episode, PointScore } from "../../detector/types.ts";
+import type { Episode } from "../../detector/types/episode.ts";
+import type { PointScore } from "../../detector/types/scoring.ts";
 import { copyOf, MINUTE, RULES } from "./given.ts";
 import {
   DAY,
+  evidenceIn,
   INCIDENTS,
-  shapeValues,
-  withIncident,
+  openShape,
   type IncidentName,
   type ShapeName,
 } from "./shapes.ts";
 
-// Ten scenarios on seven base shapes, with the shipped model and the default
-// settings: 8.5 days of minutes first, and the incident at another time of the day for each seed.
+// Ten scenarios (eight incidents, a series that vanishes, clean days) on nine base shapes, with the shipped model and
+// the default settings: 8.5 days and more of minutes first, as the start reads them from Prometheus, then an incident at
+// another time of the day for each seed, or five clean days instead.
 const SEEDS = [1, 2, 3, 4];
 const STARTS = [0.3, 0.62, 0.85, 0];
-const CLEAN_MINUTES = 8.5 * DAY;
+const LIVED_DAYS = 8.5;
+const CLEAN_DAYS = 5;
+/** An observer who knows everything still cannot tell an incident of fewer nats from 8.5 days of chance. */
+const NATS_NEEDED = Math.log(LIVED_DAYS * DAY);
 const { forest } = openModel(await readDefaultModel());
 
 const SHIFT_UP = ["level_shift up"];
 const SHIFT_DOWN = ["level_shift down"];
 const ZERO = ["drop_to_zero down"];
+const NOISE = ["volatility_spike up"];
 /** At 1 % a minute a ramp leaves 3 % noise within ten minutes: a jump as seen from the twelve points before. */
 const RAMP = ["trend_break up", "level_shift up"];
 
 interface Expectation {
-  /** Names that are right. */
+  /** Names that are right; any, if there are none. */
   readonly named: readonly string[];
   /** The incident must be found with so many of the four seeds; all, unless it says why not. */
   readonly found?: number;
@@ -37,12 +43,12 @@ interface Expectation {
   readonly because?: string;
 }
 
-const SMOOTH: Readonly<Record<IncidentName, Expectation>> = {
+const PLAIN: Readonly<Record<IncidentName, Expectation>> = {
   "level shift x5": { named: SHIFT_UP },
   "drop to 1 %": { named: SHIFT_DOWN },
   "drop to 50 %": { named: SHIFT_DOWN },
   "shift of +40 %": { named: SHIFT_UP },
-  "noise of 30 %": { named: ["volatility_spike up"] },
+  "noise of 30 %": { named: NOISE },
   "trend of +1 %/min": { named: RAMP },
   "pulse of +30 %": { named: SHIFT_UP },
   "drop to zero": { named: ZERO },
@@ -50,7 +56,9 @@ const SMOOTH: Readonly<Record<IncidentName, Expectation>> = {
 
 const INSIDE_BURSTS = "bursts of the last week went there";
 const COUNTS_SCATTER = "a count of 20 scatters by 22 % itself";
-const MOSTLY_ZERO = "19 of 20 minutes are 0, and twice nothing is nothing";
+const NEVER_ZERO = "0 is what most minutes are";
+const AS_BEFORE = "by night it is inside the day's range, and steps of the day blur the residual";
+const LONG_TAIL = "its own tail reaches as far";
 /** Found by so many seeds today, under whatever name. None stays none: a gap that closes must be taken out of here. */
 const anything = (found: number, because: string): Expectation => ({
   named: [],
@@ -60,115 +68,155 @@ const anything = (found: number, because: string): Expectation => ({
 });
 
 const EXPECTED: Readonly<Record<ShapeName, Readonly<Record<IncidentName, Expectation>>>> = {
-  flat: {
-    ...SMOOTH,
-    "trend of +1 %/min": { named: [...RAMP, "volatility_spike up"], because: "one seed of four" },
-  },
-  sine: SMOOTH,
-  rate: SMOOTH,
+  flat: PLAIN,
+  sine: PLAIN,
   weekly: {
-    ...SMOOTH,
+    ...PLAIN,
     "drop to 50 %": {
-      named: [...SHIFT_DOWN, "volatility_spike up"],
-      found: 3,
-      held: false,
-      because: "at some hours the weekend before was as low",
+      named: [...SHIFT_DOWN, "trend_break down"],
+      because: "the weekend before was nearly as low",
     },
-    "pulse of +30 %": {
-      ...SMOOTH["pulse of +30 %"],
-      found: 3,
-      because: "at the day's minimum it is 15, the surprise of the weekend before was 60",
+    "shift of +40 %": { named: RAMP, because: "one seed of four finds it by its slope" },
+  },
+  rate: {
+    ...PLAIN,
+    "drop to 1 %": { named: [...SHIFT_DOWN, ...ZERO] },
+    "noise of 30 %": {
+      named: [...NOISE, "trend_break down"],
+      held: false,
+      because: "means of five minutes wander: one seed of four sees a trend first",
+    },
+    "trend of +1 %/min": { named: [...RAMP, ...NOISE], because: "one seed of four" },
+    "drop to zero": {
+      named: [...ZERO, ...SHIFT_DOWN],
+      because: "it takes five minutes to get there",
     },
   },
   bursty: {
-    ...SMOOTH,
-    "level shift x5": anything(3, INSIDE_BURSTS),
-    "drop to 50 %": anything(0, "the range of its bursts is ten times the drop"),
-    "shift of +40 %": anything(2, INSIDE_BURSTS),
-    "noise of 30 %": anything(2, INSIDE_BURSTS),
-    "trend of +1 %/min": anything(2, INSIDE_BURSTS),
+    ...PLAIN,
+    "level shift x5": { ...PLAIN["level shift x5"], held: false, because: INSIDE_BURSTS },
+    "drop to 50 %": { ...PLAIN["drop to 50 %"], held: false, because: "half a burst is above 20" },
+    "shift of +40 %": { named: RAMP, held: false, because: INSIDE_BURSTS },
+    "noise of 30 %": anything(4, INSIDE_BURSTS),
+    "trend of +1 %/min": anything(4, INSIDE_BURSTS),
     "pulse of +30 %": anything(0, INSIDE_BURSTS),
   },
   integer: {
-    ...SMOOTH,
-    "level shift x5": { named: [...SHIFT_UP, "volatility_spike up"], because: COUNTS_SCATTER },
-    "drop to 1 %": { named: ZERO, because: "1 % of 20 rounds to 0" },
-    "drop to 50 %": { named: [...SHIFT_DOWN, "trend_break down"], because: COUNTS_SCATTER },
-    "shift of +40 %": { named: RAMP, because: COUNTS_SCATTER },
-    "noise of 30 %": anything(2, COUNTS_SCATTER),
-    "trend of +1 %/min": { named: RAMP },
-    "pulse of +30 %": anything(0, COUNTS_SCATTER),
+    ...PLAIN,
+    "drop to 1 %": { named: [...ZERO, ...SHIFT_DOWN] },
+    "shift of +40 %": { named: [...RAMP, ...NOISE], held: false, because: COUNTS_SCATTER },
+    "noise of 30 %": { named: [...NOISE, ...SHIFT_UP], held: false, because: COUNTS_SCATTER },
   },
   sparse: {
-    "level shift x5": { named: ["percent_change up"], held: false, because: MOSTLY_ZERO },
-    "drop to 1 %": anything(0, MOSTLY_ZERO),
-    "drop to 50 %": anything(0, MOSTLY_ZERO),
-    "shift of +40 %": anything(1, MOSTLY_ZERO),
-    "noise of 30 %": anything(1, MOSTLY_ZERO),
-    "trend of +1 %/min": anything(1, MOSTLY_ZERO),
-    "pulse of +30 %": anything(0, MOSTLY_ZERO),
-    "drop to zero": anything(0, MOSTLY_ZERO),
+    ...PLAIN,
+    "drop to 1 %": { named: SHIFT_DOWN },
+    "drop to zero": { named: SHIFT_DOWN, because: NEVER_ZERO },
+    "trend of +1 %/min": anything(0, "until the end it is hardly more than an observer needs"),
+  },
+  office: {
+    ...PLAIN,
+    "level shift x5": anything(4, AS_BEFORE),
+    "drop to 50 %": { ...PLAIN["drop to 50 %"], held: false, because: AS_BEFORE },
+    "shift of +40 %": anything(2, AS_BEFORE),
+    "noise of 30 %": anything(4, AS_BEFORE),
+    "trend of +1 %/min": anything(2, AS_BEFORE),
+    "pulse of +30 %": anything(1, AS_BEFORE),
+  },
+  latency: {
+    ...PLAIN,
+    "shift of +40 %": { named: RAMP, held: false, because: LONG_TAIL },
+    "noise of 30 %": anything(2, LONG_TAIL),
+    "trend of +1 %/min": anything(4, LONG_TAIL),
+    "pulse of +30 %": anything(0, LONG_TAIL),
   },
 };
 
-/** Alerts in the 8.5 clean days of all four seeds, and why there are any. */
-const FALSE_ALERTS: Readonly<Record<ShapeName, { readonly most: number; readonly why?: string }>> =
-  {
-    flat: { most: 0 },
-    sine: { most: 0 },
-    rate: { most: 0 },
-    integer: { most: 0 },
-    weekly: {
-      most: 8,
-      why: "the first weekend of a series is news when it comes, and when it goes",
-    },
-    bursty: { most: 3, why: "the highest burst so far is news" },
-    sparse: { most: 4, why: "the first minute with three errors is news" },
-  };
+/** Alerts of all four seeds: while they learned (a running detector would have told them), and in the clean days. */
+const FALSE_ALERTS: Readonly<
+  Record<ShapeName, { readonly learning: number; readonly clean: number; readonly why?: string }>
+> = {
+  flat: { learning: 0, clean: 0 },
+  sine: { learning: 0, clean: 0 },
+  rate: { learning: 0, clean: 0 },
+  integer: { learning: 0, clean: 0 },
+  weekly: {
+    learning: 12,
+    clean: 0,
+    why: "the first weekend is news when it comes, and when it goes",
+  },
+  bursty: { learning: 1, clean: 0, why: "the highest burst so far" },
+  sparse: { learning: 2, clean: 0, why: "the first minute with three errors is news" },
+  office: { learning: 4, clean: 0, why: "the first closed Saturday" },
+  latency: { learning: 3, clean: 0, why: "the slowest minute so far" },
+};
 
 interface Seen {
   readonly minute: number;
   readonly what: string;
 }
 
-/** A series that has lived through its clean days, from which incidents branch off. */
 interface Lived {
   readonly state: SeriesState;
   readonly episode: Episode;
-  readonly alerts: number;
-  readonly last: PointScore;
-  readonly next: readonly number[];
-  readonly start: number;
 }
 
-function live(shape: ShapeName, seed: number): Lived {
-  const start = CLEAN_MINUTES + Math.round((STARTS[seed - 1] ?? 0) * DAY);
-  const { before, next } = shapeValues(shape, { seed, clean: start, after: 180 });
-  const state = createSeriesState();
-  const { episode, seen, last } = goOn({ state, episode: QUIET, start: 0 }, before);
+/** A series that has lived through its first days, from which incidents branch off. */
+interface Life extends Lived {
+  readonly seed: number;
+  readonly start: number;
+  readonly last: PointScore;
+  readonly learning: number;
+  readonly clean: number;
+}
+
+function live(shape: ShapeName, seed: number): Life {
+  const start = Math.round((LIVED_DAYS + (STARTS[seed - 1] ?? 0)) * DAY);
+  const series = openShape(shape, seed);
+  const before = goOn({ state: createSeriesState(), episode: QUIET }, series, 0, start);
+  const { last } = before;
   if (last === undefined) throw new Error("nothing was scored");
-  const alerts = seen.filter(({ what }) => what !== "closed").length;
-  return { state, episode, alerts, last, next, start };
+  const lived = copyOf({ state: before.state, episode: before.episode });
+  const after = goOn(before, series, start, start + CLEAN_DAYS * DAY);
+  return { ...lived, seed, start, last, learning: opened(before.seen), clean: opened(after.seen) };
+}
+
+function opened(seen: readonly Seen[]): number {
+  return seen.filter(({ what }) => what !== "closed").length;
 }
 
 function goOn(
-  from: Pick<Lived, "state" | "episode" | "start">,
-  values: readonly number[],
-): { readonly episode: Episode; readonly seen: readonly Seen[]; readonly last?: PointScore } {
-  let { episode } = from;
+  { state, episode }: Lived,
+  series: (index: number) => number,
+  from: number,
+  end: number,
+): Lived & { readonly seen: readonly Seen[]; readonly last: PointScore | undefined } {
+  let now = episode;
   let last: PointScore | undefined;
   const seen: Seen[] = [];
-  for (const [minute, value] of values.entries()) {
-    last = scorePoint(from.state, { t: (from.start + minute) * MINUTE, value }, forest);
+  for (let index = from; index < end; index += 1) {
+    last = scorePoint(state, { t: index * MINUTE, value: series(index) }, forest);
     if (last === undefined) continue;
-    const [next, events] = advanceEpisode(episode, last, RULES);
-    episode = next;
+    const [next, events] = advanceEpisode(now, last, RULES);
+    now = next;
     for (const { kind, episode: said } of events) {
       const { reason, direction } = said.naming;
-      seen.push({ minute, what: kind === "closed" ? "closed" : `${reason} ${direction}` });
+      seen.push({
+        minute: index - from,
+        what: kind === "closed" ? kind : `${reason} ${direction}`,
+      });
     }
   }
-  return { episode, seen, ...(last === undefined ? {} : { last }) };
+  return { state, episode: now, seen, last };
+}
+
+function suffer(
+  shape: ShapeName,
+  { state, episode, seed, start }: Life,
+  name: IncidentName,
+): readonly Seen[] {
+  const series = openShape(shape, seed, { name, at: start });
+  for (let index = 0; index < start; index += 1) series(index);
+  return goOn(copyOf({ state, episode }), series, start, start + INCIDENTS[name].minutes).seen;
 }
 
 const table: string[] = [];
@@ -181,35 +229,34 @@ afterAll(() => {
 describe.each(Object.keys(EXPECTED) as ShapeName[])("%s", (shape) => {
   const lives = SEEDS.map((seed) => live(shape, seed));
 
-  test("the clean days raise nothing that is not expected", () => {
-    const { most } = FALSE_ALERTS[shape];
-    expect(lives.reduce((sum, { alerts }) => sum + alerts, 0)).toBeLessThanOrEqual(most);
+  test("clean days raise nothing that is not expected", () => {
+    const { learning, clean } = FALSE_ALERTS[shape];
+
+    expect(lives.reduce((sum, life) => sum + life.clean, 0)).toBeLessThanOrEqual(clean);
+    expect(lives.reduce((sum, life) => sum + life.learning, 0)).toBeLessThanOrEqual(learning);
   });
 
   test.each(Object.keys(INCIDENTS) as IncidentName[])("%s", (incident) => {
-    const { named, found = SEEDS.length, held, because } = EXPECTED[shape][incident];
-    const { minutes } = INCIDENTS[incident];
-    const all = lives.map(({ state, episode, next, start }, index) => {
-      const values = withIncident(shape, incident, next, SEEDS[index] ?? 0);
-      return goOn({ state: copyOf(state), episode, start }, values).seen.filter(
-        ({ minute }) => minute < minutes,
-      );
-    });
+    const all = lives.map((life) => suffer(shape, life, incident));
     const firsts = all.map((seen) => seen.find(({ what }) => what !== "closed"));
+    const count = firsts.filter((first) => first !== undefined).length;
+    const isKnowable = evidenceIn(shape, incident) >= NATS_NEEDED;
+    const { named, found, held, because } = EXPECTED[shape][incident];
+
+    const columns = firsts.map((first) => String(first?.minute ?? "-").padStart(4)).join("");
+    const remark = isKnowable ? (because ?? "") : "nobody could tell it from chance";
+    table.push(`${shape.padEnd(8)} ${incident.padEnd(18)}${columns}  ${remark}`.trimEnd());
+    if (!isKnowable) return;
     const wrong = firsts.filter((first) => first !== undefined && !named.includes(first.what));
     const closed = all.flat().filter(({ what }) => what === "closed");
-
     expect(named.length === 0 ? [] : wrong).toEqual([]);
     expect(held === false ? [] : closed).toEqual([]);
-    const columns = firsts.map((first) => String(first?.minute ?? "-").padStart(4)).join("");
-    table.push(`${shape.padEnd(8)} ${incident.padEnd(18)}${columns}  ${because ?? ""}`.trimEnd());
-    const count = firsts.filter((first) => first !== undefined).length;
-    expect(count).toBeGreaterThanOrEqual(found);
+    expect(count).toBeGreaterThanOrEqual(found ?? SEEDS.length);
     expect(found === 0 ? count : 0).toBe(0);
   });
 
   test("the series vanishes", () => {
-    const [{ last }] = lives as [Lived];
+    const [{ last }] = lives as [Life];
     const missing = [1, 2, 3].map((missed) => ({ t: last.t + missed * MINUTE, missed }));
     let episode: Episode = QUIET;
     const reasons = missing.map((step) => {

@@ -12,6 +12,7 @@ import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { startPrometheus, type Prometheus } from "../servers/prometheus.ts";
 
 const HISTORY_SECONDS = 2_000;
+const TOKEN = "0123456789abcdef0123456789abcdef";
 
 let folder: string;
 let testDatabase: TestDatabase;
@@ -36,6 +37,7 @@ beforeAll(async () => {
   await prometheus.waitForTarget("shop");
   const env = {
     AIOPS_DATABASE_URL: testDatabase.url,
+    DETECTOR_API_TOKEN: TOKEN,
     PROM_URL: prometheus.url,
     AIOPS_METRICS: "latency_p99=shop_latency_seconds",
     AIOPS_INTERVAL_SECONDS: "1",
@@ -124,7 +126,7 @@ test.each<["light" | "dark", number]>([
   async (colorScheme, width) => {
     const context = await browser.newContext({ colorScheme, viewport: { width, height: 800 } });
     const [anomaly] = await openAnomalies();
-    for (const path of ["/", `/anomalies/${anomaly?.id ?? ""}`]) {
+    for (const path of ["/", "/anomalies", `/anomalies/${anomaly?.id ?? ""}`]) {
       const page = await visit(context, path);
       const { violations } = await new AxeBuilder({ page }).analyze();
       const serious = violations.filter(
@@ -153,5 +155,56 @@ test("a person finds the anomaly, its chart and its evidence, with the keyboard 
   expect(await page.getByText("level shift").first().isVisible()).toBe(true);
   expect(await page.locator("th[scope]").count()).toBeGreaterThan(3);
   await page.screenshot({ path: join(tmpdir(), "fettle-anomaly.png"), fullPage: true });
+  await context.close();
+}, 30_000);
+
+test("a person narrows the list, says what the anomaly was, and is told what was missing, without JavaScript", async () => {
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const list = await visit(context, "/anomalies");
+  await list.getByLabel("State").selectOption("open");
+  await list.getByRole("button", { name: "Show" }).click();
+  await list.waitForURL(/state=open/);
+  await list
+    .getByRole("link", { name: /latency_p99/ })
+    .first()
+    .click();
+  await list.waitForURL(/\/anomalies\/anomaly_/);
+
+  const page = list;
+  await page.getByLabel("Expected change").check();
+  await page.getByLabel("Note").fill("the release\nof today");
+  await page.getByLabel("Your name").fill("Ana");
+  await page.getByLabel("Token").fill("not the token");
+  await page.getByRole("button", { name: "Save" }).click();
+  const alert = page.getByRole("alert");
+  await alert.waitFor();
+  expect(await alert.textContent()).toContain("Send the bearer token");
+  expect(await page.getByLabel("Note").inputValue()).toBe("the release\nof today");
+
+  await page.getByLabel("Token").fill(TOKEN);
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("expected change by Ana").waitFor();
+  expect(page.url()).toMatch(/\/anomalies\/anomaly_\w+#say$/);
+  expect(await page.getByRole("alert").count()).toBe(0);
+  await context.close();
+}, 30_000);
+
+test("another site's form does not reach the book", async () => {
+  const [anomaly] = await openAnomalies();
+  const path = `/anomalies/${anomaly?.id ?? ""}`;
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const fields = { label: "false_positive", by: "Mallory", note: "", token: TOKEN };
+  const inputs = Object.entries(fields)
+    .map(([name, value]) => `<input name="${name}" value="${value}">`)
+    .join("");
+  await page.goto(
+    `data:text/html,<form method="post" action="${detector.url}${path}/labels">${inputs}<button>Go</button></form>`,
+  );
+  const answer = page.waitForResponse(/labels/);
+  await page.getByRole("button").click();
+
+  expect((await answer).status()).toBe(403);
+  expect(await (await fetch(`${detector.url}${path}`)).text()).not.toContain("Mallory");
   await context.close();
 }, 30_000);

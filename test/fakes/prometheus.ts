@@ -16,7 +16,7 @@ interface FakeRequest {
 /** What to do instead of answering; the scripted faults are taken one per request, in order. */
 export type FakeFault =
   | { readonly status: number; readonly body?: string }
-  | { readonly body: string }
+  | { readonly body: string | Uint8Array; readonly headers?: Readonly<Record<string, string>> }
   | "hang"
   | "truncate"
   | "reset";
@@ -25,6 +25,10 @@ export interface FakePrometheus {
   readonly url: string;
   readonly requests: FakeRequest[];
   readonly faults: FakeFault[];
+  /** What happens to every question with this expression, until it is taken out. */
+  readonly broken: Map<string, FakeFault>;
+  /** How far its clock is behind this machine's, as its answers say (`Date`). */
+  clockBehindMs: number;
   /** Ends every request under way, those that hang too. */
   dropConnections(): void;
   stop(): Promise<void>;
@@ -36,15 +40,20 @@ export async function startFakePrometheus(
 ): Promise<FakePrometheus> {
   const requests: FakeRequest[] = [];
   const faults: FakeFault[] = [];
+  const broken = new Map<string, FakeFault>();
+  const script = { series, requests, faults, broken };
+  const clock = { clockBehindMs: 0 };
   const server = createServer((request, response) => {
-    void answer(request, response, { series, requests, faults });
+    response.setHeader("date", new Date(Date.now() - clock.clockBehindMs).toUTCString());
+    void answer(request, response, script);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  return {
+  return Object.assign(clock, {
     url: `http://127.0.0.1:${port}`,
     requests,
     faults,
+    broken,
     dropConnections: () => {
       server.closeAllConnections();
     },
@@ -56,26 +65,27 @@ export async function startFakePrometheus(
         });
       });
     },
-  };
+  });
 }
 
 interface Script {
   readonly series: (expr: string) => readonly FakeSeries[];
   readonly requests: FakeRequest[];
   readonly faults: FakeFault[];
+  readonly broken: ReadonlyMap<string, FakeFault>;
 }
 
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  { series, requests, faults }: Script,
+  { series, requests, faults, broken }: Script,
 ): Promise<void> {
   let body = "";
   for await (const chunk of request) body += String(chunk);
   const form = new URLSearchParams(body);
   const path = request.url ?? "";
   requests.push({ path, form, authorization: request.headers.authorization });
-  const fault = faults.shift();
+  const fault = faults.shift() ?? broken.get(form.get("query") ?? "");
   if (fault === "hang") return;
   if (fault === "reset") {
     request.socket.destroy();
@@ -87,12 +97,18 @@ async function answer(
   } else if (fault === "truncate") {
     send(response, 200, data.slice(0, data.length / 2));
   } else {
-    send(response, "status" in fault ? fault.status : 200, fault.body ?? "");
+    const more = "headers" in fault ? fault.headers : {};
+    send(response, "status" in fault ? fault.status : 200, fault.body ?? "", more);
   }
 }
 
-function send(response: ServerResponse, status: number, body: string): void {
-  response.writeHead(status, { "content-type": "application/json" }).end(body);
+function send(
+  response: ServerResponse,
+  status: number,
+  body: string | Uint8Array,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  response.writeHead(status, { "content-type": "application/json", ...headers }).end(body);
 }
 
 function result(path: string, form: URLSearchParams, series: Script["series"]): unknown {

@@ -7,7 +7,10 @@ import { answersOk } from "./http-ready.ts";
 import { placeServer, programPath, writePrivate } from "./unprivileged.ts";
 
 /** Either one webhook receiver, or a whole configuration as YAML. */
-export type AlertmanagerOptions = WebhookOptions | { readonly config: string };
+export type AlertmanagerOptions = (WebhookOptions | { readonly config: string }) & {
+  /** Loopback ports on which the members of a cluster talk to each other: its own, and the others'. */
+  readonly cluster?: { readonly port: number; readonly peers: readonly number[] };
+};
 
 interface WebhookOptions {
   readonly receiverUrl: string;
@@ -29,7 +32,7 @@ export interface Alertmanager {
   readonly stop: () => Promise<void>;
 }
 
-/** Starts a real Alertmanager without its cluster. */
+/** Starts a real Alertmanager, without its cluster unless asked for. */
 export async function startAlertmanager(options: AlertmanagerOptions): Promise<Alertmanager> {
   const place = await placeServer("alertmanager");
   const configPath = join(place.folder, "alertmanager.yml");
@@ -45,11 +48,24 @@ export async function startAlertmanager(options: AlertmanagerOptions): Promise<A
       `--config.file=${configPath}`,
       `--storage.path=${join(place.folder, "data")}`,
       `--web.listen-address=127.0.0.1:${place.port}`,
-      "--cluster.listen-address=",
+      ...clusterFlags(options.cluster),
     ],
     ready: () => answersOk(`${url}/-/ready`),
   });
   return { url, stop: () => server.stop() };
+}
+
+/** A member waits for those before it as long as the peer timeout says, 15 s unless set. */
+function clusterFlags(cluster: AlertmanagerOptions["cluster"]): readonly string[] {
+  if (cluster === undefined) return ["--cluster.listen-address="];
+  return [
+    `--cluster.listen-address=127.0.0.1:${cluster.port}`,
+    `--cluster.advertise-address=127.0.0.1:${cluster.port}`,
+    ...cluster.peers.map((port) => `--cluster.peer=127.0.0.1:${port}`),
+    "--cluster.peer-timeout=1s",
+    "--cluster.settle-timeout=1s",
+    "--cluster.gossip-interval=50ms",
+  ];
 }
 
 function webhookConfig(options: WebhookOptions): object {

@@ -4,7 +4,7 @@ import { afterEach, expect, test } from "@jest/globals";
 import { openChannels } from "../../../detector/adapters/channels.ts";
 import { readDetectorConfig } from "../../../detector/config.ts";
 import { PostError } from "../../../detector/faults.ts";
-import type { Channel } from "../../../detector/types.ts";
+import type { Channel } from "../../../detector/types/delivery.ts";
 import { ConfigError } from "../../../lib/config.ts";
 import { verifySignature } from "../../../lib/signature.ts";
 import { startReceiver, type Receiver } from "../../fakes/receivers.ts";

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { openOutboxTable } from "../../../detector/adapters/outbox-table.ts";
 import { openStore } from "../../../detector/adapters/postgres.ts";
-import type { AnomalyStore, ChannelName, Mailbox } from "../../../detector/types.ts";
+import type { ChannelName, Mailbox } from "../../../detector/types/delivery.ts";
+import type { AnomalyStore } from "../../../detector/types/store.ts";
 import { silentLog } from "../../../lib/log.ts";
 import { openDatabase, type Database } from "../../../lib/postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { openStore } from "../../../detector/adapters/postgres.ts";
 import { openModel, trainDefaultModel } from "../../../detector/model.ts";
-import type { AnomalyStore } from "../../../detector/types.ts";
+import type { AnomalyStore } from "../../../detector/types/store.ts";
 import { silentLog } from "../../../lib/log.ts";
 import { openDatabase, type Database } from "../../../lib/postgres.ts";
 import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { copyFile, writeFile } from "node:fs/promises";
 import { createServer as createHttpServer, type IncomingHttpHeaders } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo, Server as AnyServer } from "node:net";
@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import { connectPrometheus } from "../../../detector/adapters/prometheus.ts";
 import { readDetectorConfig } from "../../../detector/config.ts";
 import { ConfigError } from "../../../lib/config.ts";
+import { recordingLog } from "../../fakes/recording-log.ts";
 import { makeCertificates, type Certificates } from "../given-certificates.ts";
 
 const MINUTE = { from: 60_000, to: 60_000, step: 60_000 };
@@ -105,6 +106,46 @@ test("PROM_CERT_FILE and PROM_KEY_FILE show the client's certificate; without on
   expect(seen.map(({ client }) => client)).toEqual(["client"]);
 });
 
+test("rotated files are used within a minute, for new connections; files that cannot be used are not", async () => {
+  const { url, seen } = await secureServer({ askClient: true });
+  const paths = { ca: "ca", cert: "cert", key: "key" };
+  for (const name of ["ca", "cert", "key"] as const)
+    paths[name] = `${certificates.authority}.rotating.${name}`;
+  await copyFile(certificates.authority, paths.ca);
+  const show = async (pair: { readonly cert: string; readonly key: string }) => {
+    await copyFile(pair.cert, paths.cert);
+    await copyFile(pair.key, paths.key);
+  };
+  await show(certificates.client);
+  const env = { PROM_CA_FILE: paths.ca, PROM_CERT_FILE: paths.cert, PROM_KEY_FILE: paths.key };
+  const { prometheus } = readDetectorConfig({ PROM_URL: url, ...env });
+  const log = recordingLog();
+  let now = Date.now();
+  const clock = { now: () => new Date(now) };
+  const source = connectPrometheus({ ...prometheus, firstDelayMs: 1, log, clock });
+  const client = async () => {
+    await source.query("up", { from: 0, to: 0, step: 60_000 });
+    return seen.at(-1)?.client;
+  };
+
+  expect(await client()).toBe("client");
+  await show(certificates.server);
+  expect(await client()).toBe("client");
+  now += 61_000;
+  expect(await client()).toBe("server");
+  await writeFile(paths.key, "half a file");
+  now += 61_000;
+  expect(await client()).toBe("server");
+  now += 61_000;
+  expect(await client()).toBe("server");
+
+  const [rotated, unreadable, ...more] = log.text().split("\n");
+  expect(rotated).toContain("info rotated certificates in use owner=Prometheus");
+  expect(unreadable).toMatch(/^warn certificates cannot be read, the last ones stay .*key: /);
+  expect(more).toEqual([]);
+  expect(log.text()).not.toContain("PRIVATE KEY");
+});
+
 test("user, password and tenant go along with every question", async () => {
   const { url, seen } = await secureServer({ askClient: false });
 
@@ -188,7 +229,7 @@ test("what is wrong with the credentials is said by the variable's name, all of 
     "PROM_USERNAME",
   ]);
   expect(problemsOf({ PROM_CA_FILE: certificates.authority })).toEqual([
-    "PROM_CA_FILE: needs a PROM_URL with https",
+    "PROM_CA_FILE: needs an https:// address in PROM_URL",
   ]);
   expect(firstWords({ ...https, PROM_CA_FILE: noPem, PROM_CERT_FILE: "/none" })).toEqual([
     "PROM_KEY_FILE",
@@ -197,6 +238,6 @@ test("what is wrong with the credentials is said by the variable's name, all of 
   ]);
   expect(
     problemsOf({ ...https, PROM_CERT_FILE: cert, PROM_KEY_FILE: certificates.server.key }),
-  ).toEqual([expect.stringMatching(/^PROM_KEY_FILE: does not fit PROM_CERT_FILE: .*mismatch/)]);
+  ).toEqual([expect.stringMatching(/^PROM_KEY_FILE: does not fit the certificate: .*mismatch/)]);
   expect(problemsOf({ ...https, PROM_CERT_FILE: cert, PROM_KEY_FILE: key })).toEqual([]);
 });

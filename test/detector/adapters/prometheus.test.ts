@@ -5,7 +5,7 @@ import {
 } from "../../../detector/adapters/prometheus.ts";
 import { pagesOf } from "../../../detector/adapters/prometheus-pages.ts";
 import { QueryError } from "../../../detector/faults.ts";
-import type { MetricSource } from "../../../detector/types.ts";
+import type { MetricSource } from "../../../detector/types/source.ts";
 import { Secret } from "../../../lib/secret.ts";
 import {
   startFakePrometheus,
@@ -69,6 +69,8 @@ test("a range comes back point by point, posted as a form with the token", async
     start: "3600",
     end: "7200",
     step: "60",
+    partial_response: "false",
+    deny_partial_response: "1",
   });
 });
 
@@ -92,6 +94,51 @@ test("a long range is asked for in pages below 11,000 points and joined without 
   expect(prometheus.requests).toHaveLength(3);
   expect(series.map(({ points }) => points.length)).toEqual([25_001, 5_000]);
   expect(series[0]?.points.every(({ value }, index) => value === index)).toBe(true);
+});
+
+test("a series that a server gives twice counts once, also across pages", async () => {
+  const { source } = await given([ramp, { ...ramp, value: () => 7 }]);
+
+  const [series, ...others] = await source.query("up", {
+    from: 0,
+    to: 12_000 * MINUTE,
+    step: MINUTE,
+  });
+
+  expect(others).toEqual([]);
+  expect(series?.points.map(({ t }) => t / MINUTE)).toEqual(
+    Array.from({ length: 12_001 }, (_, minute) => minute),
+  );
+});
+
+test("warnings about an expression are no fault; an answer that says it is partial is", async () => {
+  const { source, prometheus } = await given();
+  const answer = (more: object): FakeFault => ({
+    body: JSON.stringify({
+      ...{ status: "success", data: { resultType: "scalar", result: [60, "7"] } },
+      ...more,
+    }),
+  });
+  const partial = answer({ isPartial: true });
+  prometheus.faults.push(answer({ warnings: ["not a counter"], infos: ["x"], isPartial: false }));
+
+  expect(await source.query("7", HOUR)).toHaveLength(1);
+  prometheus.faults.push(partial, partial, partial);
+  await expect(source.query("7", HOUR)).rejects.toThrow("the answer is partial");
+});
+
+test("a server whose clock is behind ours does not know the present, but the past", async () => {
+  const { source, prometheus } = await given();
+  const now = Math.floor(Date.now() / MINUTE) * MINUTE;
+  const present = { from: now, to: now, step: MINUTE };
+  prometheus.clockBehindMs = 5 * MINUTE;
+
+  expect(await faultOf(source.query("up", present))).toBe("unavailable");
+  await expect(source.query("up", present)).rejects.toThrow("clock is more than 30 s behind ours");
+  expect(prometheus.requests).toHaveLength(2);
+  expect(await source.query("up", HOUR)).toHaveLength(1);
+  prometheus.clockBehindMs = -5 * MINUTE;
+  expect(await source.query("up", present)).toHaveLength(1);
 });
 
 test("pages cover every step once", () => {
@@ -195,9 +242,36 @@ test("the server's own words about a bad expression reach the reader", async () 
 
 test("an answer above the limit is cut off, whatever it says about its length", async () => {
   const { source, prometheus } = await given([ramp], { answerBytesMax: 1000 });
-  prometheus.faults.push({ body: "x".repeat(100_000) });
+  const large: FakeFault = { body: "x".repeat(100_000) };
+  prometheus.broken.set("up", large);
 
-  expect(await faultOf(source.query("up", HOUR))).toBe("bad_answer");
+  expect(await faultOf(source.query("up", { ...HOUR, to: HOUR.from }))).toBe("too_large");
+  expect(prometheus.requests).toHaveLength(1);
+  expect(await faultOf(source.query("up", HOUR))).toBe("too_large");
+});
+
+test("a question whose answer is too large is asked in halves, and the next one at once in small pages", async () => {
+  const { source, prometheus } = await given([ramp, { ...ramp, labels: { app: "b" } }], {
+    answerBytesMax: 1000,
+  });
+
+  const series = await source.query("up", HOUR);
+  expect(series.map(({ points }) => points.length)).toEqual([61, 61]);
+  expect(series[0]?.points.every(({ value }, index) => value === 60 + index)).toBe(true);
+  const steps = (): number[] =>
+    prometheus.requests
+      .splice(0)
+      .map(({ form }) => (Number(form.get("end")) - Number(form.get("start"))) / 60 + 1);
+  expect(steps()).toEqual([61, 31, 30]);
+  await source.query("up", HOUR);
+  expect(steps()).toEqual([31, 30]);
+});
+
+test("halves that are together too large for memory are given up", async () => {
+  const many = Array.from({ length: 5 }, (_, app) => ({ ...ramp, labels: { app: String(app) } }));
+  const { source } = await given(many, { answerBytesMax: 1000 });
+
+  await expect(source.query("up", HOUR)).rejects.toThrow("larger than 4000 bytes together");
 });
 
 test("native histograms are left out, a scalar is a series without labels", async () => {

@@ -30,6 +30,7 @@ test.each([
   ["2026-11-21T03:00:00Z", "line 1: expected timestamp,value"],
   ["2026-11-21T03:00:00Z,1,2", "line 1: expected timestamp,value"],
   ["2026-13-41T03:00:00Z,1", 'line 1: "2026-13-41T03:00:00Z" is no time'],
+  ["2026-02-31 03:00:00,1", 'line 1: "2026-02-31 03:00:00" is no time'],
   ["2026-11-21T03:00:00Z,0x1g", 'line 1: "0x1g" is no number'],
   ["\u0000\u0001\u0002", "line 1: expected timestamp,value"],
 ])("refuses %j and names the line", (text, message) => {
@@ -42,9 +43,14 @@ function file(text: string): string {
   return path;
 }
 
+const METRICS = ["errors", "latency"];
+
 test("reads labelled incidents", () => {
   expect(
-    readWindows(file("metric,from,to\nlatency,2026-11-21T03:00:00Z,2026-11-21T03:10:00Z\n\n")),
+    readWindows(
+      file("metric, from, to\nlatency,2026-11-21T03:00:00Z,2026-11-21T03:10:00Z\n\n"),
+      METRICS,
+    ),
   ).toEqual([
     { metric: "latency", from: Date.UTC(2026, 10, 21, 3), to: Date.UTC(2026, 10, 21, 3, 10) },
   ]);
@@ -53,10 +59,23 @@ test("reads labelled incidents", () => {
 test.each([
   "latency,2026-11-21T03:00:00Z",
   "latency,x,y",
+  "latency,2026-02-31T03:00:00Z,2026-03-31T04:00:00Z",
   "latency,2026-11-21T03:00:00Z,2026-11-21T02:00:00Z",
   ",2026-11-21T03:00:00Z,2026-11-21T04:00:00Z",
 ])("refuses the incident %j with its place", (line) => {
-  expect(() => readWindows(file(`metric,from,to\n${line}\n`))).toThrow(
+  expect(() => readWindows(file(`metric,from,to\n${line}\n`), METRICS)).toThrow(
     /labels\.csv:2: expected metric,from,to/,
   );
+});
+
+test.each([
+  ["latency,2026-11-21T03:00:00Z,2026-11-21T04:00:00Z\n", /:1: expected the header metric,from,to/],
+  ["metric,from,until\n", /:1: expected the header metric,from,to, got "metric,from,until"/],
+  ["", /:1: expected the header metric,from,to, got ""/],
+  [
+    "metric,from,to\nlatancy,2026-11-21T03:00:00Z,2026-11-21T04:00:00Z\n",
+    /:2: "latancy" is no configured metric; there are errors, latency/,
+  ],
+])("refuses %j, which would be silently about nothing", (text, message) => {
+  expect(() => readWindows(file(text), METRICS)).toThrow(message);
 });

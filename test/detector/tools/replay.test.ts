@@ -1,14 +1,15 @@
 import { expect, test } from "@jest/globals";
 import { openModel, trainDefaultModel } from "../../../detector/model.ts";
 import { mulberry32 } from "../../../detector/random.ts";
-import { replaySeries } from "../../../detector/replay.ts";
+import { replayByRules, replaySeries } from "../../../detector/replay.ts";
 import { episodeRules } from "../../../detector/rules.ts";
 import { backtest } from "../../../detector/tools/backtest.ts";
 import { compareModels } from "../../../detector/tools/compare.ts";
 import { readHistory, type MetricHistory } from "../../../detector/tools/history.ts";
 import { judge } from "../../../detector/tools/judge.ts";
 import { retrain } from "../../../detector/tools/retrain.ts";
-import type { Point } from "../../../detector/types.ts";
+import type { StepRange } from "../../../detector/types/source.ts";
+import type { Point } from "../../../detector/types/scoring.ts";
 
 const MINUTE = 60_000;
 const model = openModel(trainDefaultModel(new Date(0)));
@@ -114,7 +115,7 @@ const training = {
   seed: 7,
   trees: 50,
   now: new Date(0),
-  isMasked: () => false,
+  masks: [],
 };
 
 test("a challenger that learned from a clean past is no worse, and says where it comes from", () => {
@@ -135,12 +136,43 @@ test("a challenger that learned from a clean past is no worse, and says where it
 });
 
 test("leaves masked times out of what is learned", () => {
-  const isMasked = (metric: string, _series: string, t: number) =>
-    metric === "latency" && t <= 2_000 * MINUTE;
-  const { rows, masked } = retrain(history(series(8_000)), { ...training, isMasked });
+  const mask = { metric: "latency", from: 0, to: 2_000 * MINUTE, cause: "file" } as const;
+  const other = { ...mask, metric: "errors" };
+  const { rows, masked, masks, challenger } = retrain(history(series(8_000)), {
+    ...training,
+    masks: [mask, other],
+  });
 
   expect(masked).toBeGreaterThan(200);
-  expect(rows + masked).toBe(Math.floor(8_000 / 7) - Math.floor(299 / 7));
+  const asked = Math.floor(8_000 / 7) - Math.floor(299 / 7);
+  expect(rows + masked).toBeLessThanOrEqual(asked);
+  expect(rows + masked).toBeGreaterThan(0.98 * asked); // without those that were of ranks
+  const shown = { from: "1970-01-01T00:00:00.000Z", to: "1970-01-02T09:20:00.000Z" };
+  expect(masks).toEqual({ windows: 1, list: [{ metric: "latency", cause: "file", ...shown }] });
+  expect(challenger.parameters).toMatchObject({ masked, masks });
+});
+
+test("a challenger that comes out as the champion itself does not take over", () => {
+  const past = history(series(4_000));
+  const { sha256 } = retrain(past, training).challenger;
+
+  const again = retrain(past, { ...training, champion: { ...model, sha256 } });
+
+  expect(again.challenger.sha256).toBe(sha256);
+  expect(again.comparison).toMatchObject({ promote: false, why: "it is the champion" });
+});
+
+test("one life under two sets of rules is both lives under one", () => {
+  const points = [
+    ...series(2_500, { from: 2_000, to: 2_100, add: 8 }),
+    ...series(3_000, { from: 2_800, to: 2_900, add: 60 }).slice(2_600),
+  ];
+  const lanes = [0.3, 0.65, 0.95].map((threshold) => ({ ...rules, threshold }));
+
+  const together = replayByRules(points, lanes, options);
+
+  expect(together).toEqual(lanes.map((own) => replaySeries(points, { ...options, rules: own })));
+  expect(new Set(together.map((episodes) => episodes.length)).size).toBeGreaterThan(1);
 });
 
 test("refuses to learn from too little", () => {
@@ -188,31 +220,45 @@ test("nothing to compare on promotes nothing", () => {
   });
 });
 
-test("reads a history page by page, each series whole", async () => {
-  const asked: number[] = [];
-  const source = {
-    query: async (
-      _expr: string,
-      { from, to, step }: { from: number; to: number; step: number },
-    ) => {
-      asked.push((to - from) / step + 1);
-      const points = Array.from({ length: (to - from) / step + 1 }, (_, at) => ({
-        t: from + at * step,
-        value: 1,
-      }));
-      return [{ labels: { b: "2", a: "1" }, points }];
+/** Answers every step of the asked range for some pods. */
+function answering(pods: readonly string[], asked: number[] = []) {
+  return {
+    query: async (_expr: string, { from, to, step }: StepRange) => {
+      const count = (to - from) / step + 1;
+      asked.push(count);
+      const points = Array.from({ length: count }, (_, at) => ({ t: from + at * step, value: 1 }));
+      return pods.map((pod) => ({ labels: { pod }, points }));
     },
   };
+}
 
-  const [metric] = await readHistory(
-    [{ name: "m", expr: "m" }],
-    { from: 0, to: 1_999 * MINUTE, step: MINUTE },
-    source,
-  );
+const range = { from: 0, to: 1_999 * MINUTE, step: MINUTE };
+
+test("reads a history page by page, each series whole", async () => {
+  const asked: number[] = [];
+
+  const [metric] = await readHistory([{ name: "m", expr: "m" }], range, {
+    source: answering(["a"], asked),
+  });
 
   expect(asked).toEqual([720, 720, 560]);
   expect(metric?.series).toHaveLength(1);
   expect(metric?.series[0]?.points.map(({ t }) => t / MINUTE)).toEqual(
     Array.from({ length: 2_000 }, (_, at) => at),
   );
+});
+
+test("keeps a sample of many series, whole and the same every time", async () => {
+  const pods = Array.from({ length: 50 }, (_, at) => `pod-${at}`);
+  const read = async (order: readonly string[]) =>
+    readHistory([{ name: "m", expr: "m" }], range, { source: answering(order), seriesMax: 7 });
+
+  const [one] = await read(pods);
+  const [other] = await read(pods.toReversed());
+
+  const names = (metric: MetricHistory | undefined) =>
+    metric?.series.map(({ labels }) => labels["pod"]).sort();
+  expect(names(one)).toHaveLength(7);
+  expect(names(other)).toEqual(names(one));
+  expect(one?.series.map(({ points }) => points.length)).toEqual(Array(7).fill(2_000));
 });
