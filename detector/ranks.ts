@@ -13,7 +13,7 @@ import { RecentValues } from "./recent-values.ts";
 import type { Band, RankStream } from "./types/scoring.ts";
 
 /** In the order in which evidence is listed. */
-export const RANK_STREAMS: readonly RankStream[] = [
+const RANK_STREAMS: readonly RankStream[] = [
   "rank_mean",
   "rank_mean_long",
   "rank_spread",

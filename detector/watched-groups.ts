@@ -1,7 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { newestStep } from "./cycle.ts";
-import { QueryError } from "./faults.ts";
 import type { DetectorMetrics } from "./metrics.ts";
 import type { Anomaly } from "./types/anomaly.ts";
 import type { Places, Tenure } from "./types/groups.ts";
@@ -193,9 +192,9 @@ export class WatchedGroups {
 
 /** Stands for a metric that is not ours. */
 function strange(query: MetricQuery, elsewhere: boolean): WatchedMetric {
-  const reason = elsewhere ? "watched by another replica" : "waiting for a replica to watch it";
   return {
     ...{ query, series: new Map(), evaluatedUntil: 0, silentUntil: 0, watchedSince: 0 },
-    ...{ fault: new QueryError("unavailable", reason), capReported: false },
+    ...{ fault: undefined, capReported: false },
+    watcher: elsewhere ? "another" : "nobody",
   };
 }

@@ -15,6 +15,8 @@ export interface WatchedMetric {
   readonly watchedSince: number;
   fault: QueryError | undefined;
   capReported: boolean;
+  /** Who watches it, where it is not this replica. */
+  readonly watcher?: "another" | "nobody";
 }
 
 /** How many series all metrics may have together. */

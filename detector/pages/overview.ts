@@ -82,7 +82,9 @@ function byUrgency(left: Series, right: Series): number {
   return rank(right) - rank(left);
 }
 
-function stateOf({ fault, evaluatedUntil, silentUntil, series }: WatchedMetric): string {
+function stateOf({ fault, evaluatedUntil, silentUntil, series, watcher }: WatchedMetric): string {
+  if (watcher === "another") return "another replica watches it.";
+  if (watcher === "nobody") return "waiting for a replica to watch it.";
   if (fault !== undefined) return `not answered (${fault.kind}: ${fault.message}).`;
   if (evaluatedUntil < silentUntil) return "its past is being read.";
   return series.size === 0 ? "answered, without any series." : "answered.";

@@ -40,7 +40,7 @@ test("replicas share the metrics: a late one gets its part, and who gave one awa
   const one = await world.start(SHORT);
   expect(await sizes(world)).toBe("4");
   const two = await world.start(SHORT);
-  expect((await pageOf(two)).match(/watched by another replica/g)).toHaveLength(4);
+  expect((await pageOf(two)).match(/another replica watches it/g)).toHaveLength(4);
   await until("two metrics each", async () => (await sizes(world)) === "2,2");
   await world.start(SHORT);
   await until("a part for the third", async () => (await sizes(world)) === "2,1,1");
@@ -48,7 +48,7 @@ test("replicas share the metrics: a late one gets its part, and who gave one awa
   for (const metric of METRICS) {
     await until(`one owner of ${metric} on all pages`, async () => {
       const { owned, series } = await shownOf(metric, one);
-      return owned === series && owned !== (await pageOf(one)).includes(`${metric}: not answered`);
+      return owned === series && owned !== (await pageOf(one)).includes(`${metric}: another replica`);
     });
   }
   const { checks } = (await (await fetch(`${one.url}/ready`)).json()) as {

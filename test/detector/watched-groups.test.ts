@@ -101,10 +101,7 @@ test("the past of what is taken over is read beside the cycles, which go on; the
   await givenOther(groups);
   const me = await given(groups, "me");
   expect([me.minutes("quick"), me.minutes("slow")]).toEqual([0, undefined]);
-  expect(me.groups.shown.map(({ fault }) => fault?.message)).toEqual([
-    undefined,
-    "watched by another replica",
-  ]);
+  expect(me.groups.shown.map(({ watcher }) => watcher)).toEqual([undefined, "another"]);
 
   me.slow.waits = true;
   groups.expire("other");
