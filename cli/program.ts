@@ -1,12 +1,23 @@
 import { Command, CommanderError } from "commander";
 import { hasCode, messageOf } from "../lib/error.ts";
 import { version } from "../lib/version.ts";
+import { addAlertCommands } from "./commands/alerts.ts";
 import { addApprovalCommands } from "./commands/approval.ts";
+import { addBacktestPolicyCommands } from "./commands/backtest-policy.ts";
+import { addBreakerCommands } from "./commands/breaker.ts";
+import { addCatalogCommands } from "./commands/catalog.ts";
 import { addDatabaseCommands } from "./commands/database.ts";
+import { addDecisionCommands } from "./commands/decisions.ts";
 import { addDetectorCommands } from "./commands/detector.ts";
 import { addDemoCommand } from "./commands/demo.ts";
 import { addExportCommands } from "./commands/export.ts";
+import { addKillSwitchCommands } from "./commands/kill-switch.ts";
+import { addKubernetesCommands } from "./commands/kubernetes.ts";
+import { addPolicyCommands } from "./commands/policy.ts";
+import { addRunCommands } from "./commands/runs.ts";
 import { addServiceCommands } from "./commands/services.ts";
+import { addShadowCommands } from "./commands/shadow.ts";
+import { addSlackCommands } from "./commands/slack.ts";
 import type { Context } from "./context.ts";
 import { EXIT, exitCodeOf } from "./exit-code.ts";
 
@@ -40,9 +51,20 @@ export async function runCommandLine(args: readonly string[], context: Context):
     addDemoCommand,
     addServiceCommands,
     addDatabaseCommands,
+    addAlertCommands,
+    addRunCommands,
     addApprovalCommands,
+    addBreakerCommands,
+    addKillSwitchCommands,
+    addPolicyCommands,
+    addKubernetesCommands,
+    addCatalogCommands,
     addExportCommands,
+    addDecisionCommands,
+    addShadowCommands,
+    addSlackCommands,
     addDetectorCommands,
+    addBacktestPolicyCommands,
   ]) {
     add(program, context, finish);
   }

@@ -5,6 +5,7 @@ import { advanceAbsence, advanceEpisode } from "./episode.ts";
 import type { Model } from "./model.ts";
 import { scorePoint } from "./score.ts";
 import type { Series } from "./series.ts";
+import { successorsAmong, type Successors } from "./successors.ts";
 import type { Anomaly } from "./types/anomaly.ts";
 import type { Episode, EpisodeEvent, EpisodeRules } from "./types/episode.ts";
 import type { SeriesSamples, StepRange } from "./types/source.ts";
@@ -51,18 +52,21 @@ export async function evaluate(
   deps: EvaluateDeps & { readonly silent: boolean },
 ): Promise<readonly Notice[]> {
   const notices: Notice[] = [];
+  let taken = 0;
   for (const [series, points] of admitAll(metric, samples, deps)) {
-    let turn = 0;
     for (const point of points) {
       if (point.t <= series.lastAt || point.t > range.to) continue;
       notices.push(...takePoint(metric, series, point, deps));
-      if ((turn += 1) % POINTS_PER_TURN === 0) await setImmediate();
+      if ((taken += 1) % POINTS_PER_TURN === 0) await setImmediate();
     }
-    deps.metrics.scored(metric.query.name, turn);
   }
+  deps.metrics.scored(metric.query.name, taken);
   if (deps.silent) return notices;
-  for (const series of [...metric.series.values()]) {
-    notices.push(...noticeAbsence(metric, series, range, deps));
+  const all = [...metric.series.values()];
+  const successors = successorsAmong(all);
+  for (const [index, series] of all.entries()) {
+    notices.push(...noticeAbsence(metric, series, range, { ...deps, successors }));
+    if (index % POINTS_PER_TURN === 0) await setImmediate();
   }
   return notices;
 }
@@ -141,14 +145,14 @@ function noticeAbsence(
   metric: WatchedMetric,
   series: Series,
   { to, step }: StepRange,
-  deps: EvaluateDeps & { readonly silent: boolean },
+  deps: EvaluateDeps & { readonly silent: boolean; readonly successors: Successors },
 ): readonly Notice[] {
   const opening = series.episode.kind === "open" ? series.episode.opening : undefined;
   const last = series.last ?? opening;
   const seenAt = Math.max(series.lastAt, opening?.t ?? -Infinity);
   const missed = Math.round((to - seenAt) / step);
   if (missed < deps.rules.absentPoints) return [];
-  if (last === undefined || isDispensable(metric, series, { missed, seenAt, step }, deps.rules)) {
+  if (last === undefined || isDispensable(metric, series, { missed, seenAt, step }, deps)) {
     return forget(metric, series, to, deps);
   }
   const [episode, events] = advanceAbsence(series.episode, last, { t: to, missed }, deps.rules);
@@ -166,13 +170,10 @@ function isDispensable(
     seenAt,
     step,
   }: { readonly missed: number; readonly seenAt: number; readonly step: number },
-  rules: EpisodeRules,
+  { rules, successors }: Pick<EvaluateDeps, "rules"> & { readonly successors: Successors },
 ): boolean {
-  const replaced = [...metric.series.values()].some(
-    (other) =>
-      other !== series && other.lastAt > seenAt && other.bornAt > seenAt - SUCCESSOR_STEPS * step,
-  );
-  if (replaced) return true;
+  const successor = { born: seenAt - SUCCESSOR_STEPS * step, seen: seenAt };
+  if (successors.has(successor)) return true;
   if (series.episode.kind === "open") return false;
   const leftBefore = seenAt <= metric.watchedSince - rules.absentPoints * step;
   const young = (series.last?.n ?? 0) <= rules.warmupPoints;

@@ -182,12 +182,16 @@ function nameRatio(opening: PointScore, values: readonly number[]): Naming {
 }
 
 /** The stream with the largest weighted novelty; not clipped, so that saturated streams still have an order. */
-export function leadingStream({ weights }: Pick<PointScore, "weights">): StreamName {
-  let leading: StreamName = "value";
-  for (const stream of Object.keys(weights) as StreamName[]) {
-    if (weights[stream] > weights[leading]) leading = stream;
-  }
-  return leading;
+export function leadingStream(score: Pick<PointScore, "weights">): StreamName {
+  return heaviest(Object.keys(score.weights) as StreamName[], score);
+}
+
+/** The one of some streams with the largest weighted novelty, the first of equals; the value if there are none. */
+export function heaviest(
+  [first = "value", ...others]: readonly StreamName[],
+  { weights }: Pick<PointScore, "weights">,
+): StreamName {
+  return others.reduce((best, next) => (weights[next] > weights[best] ? next : best), first);
 }
 
 function directionOf({ streams, bands }: PointScore, stream: StreamName): Direction {

@@ -47,7 +47,7 @@ export function addLabelRoutes(app: Express, deps: LabelRouteDeps): void {
 }
 
 const onlyForms: RequestHandler = (request, _response, next) => {
-  next(request.is("urlencoded") === false ? "route" : undefined);
+  next(request.is("urlencoded") === "urlencoded" ? undefined : "route");
 };
 
 /**

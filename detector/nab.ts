@@ -6,12 +6,11 @@ import { emit, NOTHING_HELD } from "./hold.ts";
 import { openModel } from "./model.ts";
 import { HOLD_MARGIN, HOLD_POINTS } from "./rules.ts";
 import { createSeriesState, scorePoint } from "./score.ts";
+import { inFile, parseLine } from "./tools/csv-points.ts";
 import type { Point } from "./types/scoring.ts";
 
 const DATA_FOLDER = "data";
 const RULES = { holdPoints: HOLD_POINTS, holdMargin: HOLD_MARGIN };
-/** NAB's timestamps carry no zone; read as UTC they are strictly comparable. */
-const TIMESTAMP = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)$/;
 
 /** The scores of one file as NAB's scorer reads them: one per data row, 0..1, oldest first. */
 interface NabScores {
@@ -74,12 +73,11 @@ function parseNabFile(text: string, file: string): Point[] {
     throw new Error(`${file}: the first line is not "timestamp,value"`);
   }
   return rows.map((row, index) => {
-    const [timestamp = "", value = ""] = row.split(",").map((cell) => cell.trim());
-    const [, date, time] = TIMESTAMP.exec(timestamp) ?? [];
-    const t = Date.parse(`${date}T${time}Z`);
-    if (Number.isNaN(t)) throw new Error(`${file}: row ${index + 1} has no timestamp: ${row}`);
-    // An empty cell is a gap, which scores 0; Number("") would be 0.
-    return { t, value: value === "" ? NaN : Number(value) };
+    try {
+      return parseLine(row, index + 2);
+    } catch (error) {
+      throw inFile(file, error);
+    }
   });
 }
 

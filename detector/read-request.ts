@@ -8,6 +8,9 @@ import type { AnomalyLabel, LabelName } from "./types/labels.ts";
 const LISTED_MAX = 500;
 const LISTED = 100;
 
+/** PostgreSQL refuses NUL; a line break in a name would forge a second line wherever it is printed. */
+const CONTROL = /\p{Cc}|\p{Cs}/u;
+
 /** A form that was left empty sends the field all the same. */
 const unset = z.literal("").transform(() => undefined);
 
@@ -19,7 +22,15 @@ const filterSchema = z.strictObject({
     .refine((limit) => limit >= 1 && limit <= LISTED_MAX, `must be from 1 to ${LISTED_MAX}`)
     .optional(),
   state: z.union([z.enum(["open", "closed"]), unset], "must be open or closed").optional(),
-  metric: z.union([unset, z.string().max(100, "must be at most 100 characters")]).optional(),
+  metric: z
+    .union([
+      unset,
+      z
+        .string()
+        .max(100, "must be at most 100 characters")
+        .refine((metric) => !CONTROL.test(metric), "must not contain control characters"),
+    ])
+    .optional(),
   after: z
     .string()
     .regex(/^\d{1,15}\.[\w-]{1,100}$/, "must be the `next` of a list")
@@ -32,8 +43,6 @@ const filterSchema = z.strictObject({
 
 const LABELS = ["false_positive", "real", "expected_change"] as const satisfies LabelName[];
 
-/** PostgreSQL refuses NUL; a line break in a name would forge a second line wherever it is printed. */
-const CONTROL = /\p{Cc}|\p{Cs}/u;
 const CONTROL_IN_NOTE = /[^\P{Cc}\n\t]|\p{Cs}/u;
 
 const labelSchema = z.strictObject({

@@ -57,8 +57,10 @@ export function replayByRules(
   const state = createSeriesState();
   const lanes: readonly Lane[] = rules.map((own) => ({ rules: own, episodes: [], episode: QUIET }));
   let last: PointScore | undefined;
+  let seenAt = -Infinity;
   for (const point of points) {
-    if (last !== undefined) missSteps(lanes, last, point.t, step);
+    if (last !== undefined) missSteps(lanes, last, { from: seenAt, to: point.t, step });
+    seenAt = point.t; // a point without a number is there all the same
     const score = scorePoint(state, point, forest);
     if (score === undefined) continue;
     for (const lane of lanes)
@@ -69,13 +71,17 @@ export function replayByRules(
   return lanes.map(({ episodes }) => episodes);
 }
 
-/** The steps between two points at which the series was not there. */
-function missSteps(lanes: readonly Lane[], last: PointScore, until: number, step: number): void {
+/** The steps between two points at which the series was not there; `last` is its last number. */
+function missSteps(
+  lanes: readonly Lane[],
+  last: PointScore,
+  { from, to, step }: { readonly from: number; readonly to: number; readonly step: number },
+): void {
   for (const lane of lanes) {
     // After so many steps it was given up; nothing more can happen.
-    const end = Math.min(until - step / 2, last.t + (lane.rules.newNormalPoints + 1) * step);
-    for (let t = last.t + step; t < end; t += step) {
-      const missed = Math.round((t - last.t) / step);
+    const end = Math.min(to - step / 2, from + (lane.rules.newNormalPoints + 1) * step);
+    for (let t = from + step; t < end; t += step) {
+      const missed = Math.round((t - from) / step);
       advance(lane, advanceAbsence(lane.episode, last, { t, missed }, lane.rules), t);
     }
   }

@@ -17,6 +17,8 @@ import type {
 import { bestVerdict, type Verdict } from "./verdict.ts";
 import { createZWindows, zScores, type ZWindows } from "./zscore.ts";
 
+/** What is larger (an unset `Double.MAX_VALUE`) is no measurement, and neither its square nor its gap in single precision a number: a gap. */
+const LARGEST_VALUE = 1e30;
 /** Two weeks of 5-minute points, 2.8 days of 1-minute points; 80 entries score as all 4032 (decision 0012). */
 const VALUE_POINTS = 10_080;
 const VALUE_ENTRIES = 80;
@@ -26,9 +28,9 @@ const RESIDUAL_ENTRIES = 48;
 /** The season is asked once a whole week was seen, and while it explains 30 % of the range (decision 0010). */
 const SEASON_FROM_DAYS = 7;
 const SEASON_RESIDUAL_SHARE = 0.7;
-/** Ranks are of residuals as soon as these range less than the values; a little hysteresis, as each change begins anew. */
+/** Ranks are of residuals as soon as these range less than the values, and until they range far more: each change begins anew, a day blind. */
 const RANKED_RESIDUAL_SHARE = 0.95;
-const RANKED_RESIDUAL_SHARE_KEPT = 1.05;
+const RANKED_RESIDUAL_SHARE_KEPT = 1.5;
 /** Means and spreads of ranks are looked at for new extremes only. */
 const RANK_ENTRIES = 32;
 /** The columns of one series: 17 streams, the newest values twice, ranks, the season, and three windows for z-scores. */
@@ -72,7 +74,7 @@ interface Season {
 /**
  * Scores one point against everything before it, then remembers it. Production, tests and backtests
  * share this function: no clock, no randomness, no look ahead, so the scores of a prefix are the
- * prefix of the scores. A value that is not finite is a gap: undefined, and nothing is remembered.
+ * prefix of the scores. A value that is not finite, or beyond 1e30, is a gap: undefined, and nothing is remembered.
  */
 export function scorePoint(
   state: SeriesState,
@@ -80,7 +82,7 @@ export function scorePoint(
   forest: ScaledForest | undefined,
 ): PointScore | undefined {
   const { value } = point;
-  if (!Number.isFinite(value)) return undefined;
+  if (!(Math.abs(value) <= LARGEST_VALUE)) return undefined;
   state.points += 1;
   const own = takeReading(state.values, value);
   const season = takeSeason(state, point, own);
@@ -126,8 +128,8 @@ function changeFrom(
 ): Pick<PointScore, "baseline" | "delta" | "percentChange"> {
   const baseline = zscores.find(({ window }) => window === BASELINE_WINDOW_POINTS)?.median ?? value;
   const delta = value - baseline;
-  const percentChange = baseline === 0 ? undefined : (100 * delta) / Math.abs(baseline);
-  return { baseline, delta, percentChange };
+  const percent = (100 * delta) / Math.abs(baseline);
+  return { baseline, delta, percentChange: Number.isFinite(percent) ? percent : undefined };
 }
 
 /** Takes the residual into its strand, also while it does not count: its past is needed when it does. */

@@ -19,7 +19,6 @@ export interface Series {
   /** Time of its newest point; -Infinity while it has none. */
   lastAt: number;
   last: PointScore | undefined;
-  missed: number;
   episode: Episode;
   anomaly: Anomaly | undefined;
 }
@@ -32,7 +31,6 @@ export function createSeries(labels: Labels, bornAt: number): Series {
     bornAt,
     lastAt: -Infinity,
     last: undefined,
-    missed: 0,
     episode: QUIET,
     anomaly: undefined,
   };

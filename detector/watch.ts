@@ -1,4 +1,4 @@
-import { isDrift, isOutside } from "./explain.ts";
+import { heaviest, isDrift, isOutside } from "./explain.ts";
 import type { Direction, Reason, Watch } from "./types/episode.ts";
 import type { Band, PointScore, StreamName } from "./types/scoring.ts";
 
@@ -25,7 +25,7 @@ const JUMPS: ReadonlySet<Reason> = new Set(["level_shift", "percent_change", "dr
 /**
  * What an open episode looks at to know whether the incident lasts. A jump lasts while the value stays on the
  * far side of half the jump: on a seasonal series that is inside the global band. A slow change lasts while the level,
- * or the spread, stays on the far side of half its way. Anything else is followed by the first witness of its reason
+ * the spread, or a stream of ranks stays on the far side of half its way. Anything else is followed by the first witness of its reason
  * that is outside its band at the opening.
  */
 export function chooseWatch(opening: PointScore, reason: Reason, zThreshold: number): Watch {
@@ -63,7 +63,9 @@ function halfWayWatch({ value, local, seasonal }: PointScore): Watch {
 
 /** Half-way between what was usual and what the level, or the spread, is now. */
 function driftWatch(opening: PointScore, reason: Reason): Watch | undefined {
-  const { seasonal, baseline, local } = opening;
+  const { seasonal, baseline, local, ranked } = opening;
+  // Once the season is taken off, means are steady enough, and come back sooner than ranks.
+  if (ranked && seasonal === undefined) return rankWatch(opening, reason);
   if (reason === "volatility_spike") {
     return halfWayFrom(local.noise, seasonal === undefined ? "spread" : "residual_spread", opening);
   }
@@ -81,6 +83,19 @@ function halfWayFrom(
   const now = streams[stream];
   if (now === undefined || now === usual) return undefined;
   return { stream, band: beyond((usual + now) / 2, now > usual ? "up" : "down") };
+}
+
+const RANK_WITNESSES: Readonly<Record<"scatter" | "move", readonly StreamName[]>> = {
+  scatter: ["rank_spread", "rank_spread_long"],
+  move: ["rank_mean", "rank_mean_long", "rank_low", "rank_high"],
+};
+
+/** What was found by its ranks is followed by them: means of the values go where bursts go. */
+function rankWatch(opening: PointScore, reason: Reason): Watch | undefined {
+  const witnesses = RANK_WITNESSES[reason === "volatility_spike" ? "scatter" : "move"];
+  const stream = heaviest(witnesses, opening);
+  const band = opening.bands[stream];
+  return band && halfWayFrom((band.low + band.high) / 2, stream, opening);
 }
 
 /** The band of all that is not beyond `limit`. */

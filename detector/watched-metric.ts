@@ -1,5 +1,5 @@
 import type { QueryError } from "./faults.ts";
-import { createSeries, type Series } from "./series.ts";
+import { createSeries, seriesId, type Series } from "./series.ts";
 import type { Labels, MetricQuery } from "./types/source.ts";
 import type { Resume } from "./types/store.ts";
 
@@ -75,12 +75,13 @@ export function admitSeries(
   bornAt: number,
   budget: SeriesBudget,
 ): Series | undefined {
-  const fresh = createSeries(labels, bornAt);
-  const known = metric.series.get(fresh.id);
+  const id = seriesId(labels);
+  const known = metric.series.get(id);
   if (known !== undefined) return known;
   if (budget.used >= budget.max) return undefined;
   budget.used += 1;
-  metric.series.set(fresh.id, fresh);
+  const fresh = createSeries(labels, bornAt);
+  metric.series.set(id, fresh);
   return fresh;
 }
 

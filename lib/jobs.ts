@@ -5,6 +5,8 @@ import type { Queryable } from "./postgres.ts";
 /** The durable queue: a job that is sent in a transaction exists if, and only if, that transaction commits. */
 export interface Jobs {
   send(tx: Queryable, queue: string, data: object): Promise<void>;
+  /** As {@link send}, in one statement for all; nothing to do for none. */
+  sendAll(tx: Queryable, queue: string, data: readonly object[]): Promise<void>;
   /** Runs `handler` for each job; an error gives the job back for a later try. Handlers are idempotent: a job can come twice. */
   work<Data extends object>(queue: string, handler: (data: Data) => Promise<void>): Promise<void>;
   stop(): Promise<void>;
@@ -62,6 +64,11 @@ export async function openJobs(
   return {
     send: async (tx, queue, data) => {
       await boss.send(queue, data, { db: inTransactionOf(tx) });
+    },
+    sendAll: async (tx, queue, all) => {
+      if (all.length === 0) return;
+      const jobs = all.map((data) => ({ data }));
+      await boss.insert(queue, jobs, { db: inTransactionOf(tx) });
     },
     work: async <Data extends object>(queue: string, handler: (data: Data) => Promise<void>) => {
       const options = {

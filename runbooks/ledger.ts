@@ -1,13 +1,17 @@
 import type { Database, Queryable } from "../lib/postgres.ts";
 import { appendAudit } from "./audit.ts";
+import { runColumns, toRun, type RunRow } from "./run-row.ts";
+import type { Finding, Plan } from "./types/plan.ts";
 import {
   ACTIVE_STATES,
   type AuditEvent,
-  type Plan,
   type Run,
+  type RunRule,
   type RunState,
-  type Trigger,
-} from "./types.ts";
+} from "./types/run.ts";
+
+/** SQL: a job does what is to be done at once; the sweep looks only when it has not come by then. */
+export const JOB_GRACE = "interval '5 seconds'";
 
 /** Another worker has taken the run over: stop at once, and write nothing. */
 export class LeaseLost extends Error {
@@ -21,8 +25,14 @@ export interface Step {
   readonly planHash?: string;
   /** The decision record. */
   readonly decision?: object;
+  readonly rule?: RunRule;
+  readonly policySha256?: string;
+  readonly preflight?: readonly Finding[];
+  readonly rollback?: string;
   /** One sentence for people, when the run ends. */
   readonly outcome?: string;
+  /** When the sweep looks, unless somebody told it before; 5 s when undefined, so that a job comes first. */
+  readonly lookAfterSeconds?: number;
 }
 
 /**
@@ -36,7 +46,7 @@ export async function leaseRun(
   const { rows } = await database.query<RunRow>(
     `UPDATE runs SET lease_owner = $2, lease_token = lease_token + 1, lease_until = now() + make_interval(secs => $3)
       WHERE id = $1 AND finished_at IS NULL AND (lease_until IS NULL OR lease_until < now())
-      RETURNING ${COLUMNS}`,
+      RETURNING ${runColumns}`,
     [id, owner, seconds],
   );
   return rows[0] === undefined ? undefined : toRun(rows[0]);
@@ -51,12 +61,48 @@ export async function renewLease(run: Run, seconds: number, database: Queryable)
   );
 }
 
-/** Gives the run back, for whoever is next. Does nothing when it has been taken over already. */
-export async function releaseLease(run: Run, database: Queryable): Promise<void> {
-  await database.query("UPDATE runs SET lease_until = NULL WHERE id = $1 AND lease_token = $2", [
-    run.id,
-    run.leaseToken,
+/**
+ * Gives the run back, for whoever is next. Does nothing when it has been taken over already.
+ *
+ * @param lookAfterSeconds when the sweep looks again; as it was planned before when undefined
+ */
+export async function releaseLease(
+  run: Run,
+  lookAfterSeconds: number | undefined,
+  database: Queryable,
+): Promise<void> {
+  await database.query(
+    `UPDATE runs SET lease_until = NULL, look_at = coalesce(now() + make_interval(secs => $3), look_at)
+      WHERE id = $1 AND lease_token = $2`,
+    [run.id, run.leaseToken, lookAfterSeconds ?? null],
+  );
+}
+
+/** Something has happened that waiting runs want to know, also when the jobs that tell them are lost. */
+export async function lookNow(tx: Queryable, ...runIds: readonly string[]): Promise<void> {
+  await tx.query("UPDATE runs SET look_at = now() WHERE id = ANY ($1) AND finished_at IS NULL", [
+    runIds,
   ]);
+}
+
+/**
+ * Writes down what an action has done so far, so that the next worker goes on behind it. It is no new state.
+ *
+ * @throws LeaseLost
+ */
+export async function recordProgress(
+  run: Run,
+  { progress, audit }: Pick<Run, "progress"> & Pick<Step, "audit">,
+  database: Database,
+): Promise<void> {
+  await database.inTransaction(async (tx) => {
+    await fenced(
+      tx,
+      "UPDATE runs SET progress = $3, updated_at = now() WHERE id = $1 AND lease_token = $2",
+      [run.id, run.leaseToken, JSON.stringify(progress)],
+    );
+    await appendAudit(tx, run, audit);
+  });
 }
 
 /**
@@ -78,29 +124,34 @@ export async function moveRun(
   });
 }
 
-async function setState(
-  tx: Queryable,
-  run: Run,
-  { state, plan, planHash, decision, outcome }: Step,
-): Promise<Run> {
-  const ends = !(ACTIVE_STATES as readonly string[]).includes(state);
+async function setState(tx: Queryable, run: Run, step: Step): Promise<Run> {
+  const ends = !(ACTIVE_STATES as readonly string[]).includes(step.state);
   const rows = await fenced<RunRow>(
     tx,
-    `UPDATE runs SET state = $3, plan = coalesce($4, plan), plan_hash = coalesce($5, plan_hash),
-            decision = coalesce($6, decision), outcome = coalesce($7, outcome), updated_at = now(),
-            finished_at = CASE WHEN $8 THEN now() END
-      WHERE id = $1 AND lease_token = $2 AND state = $9
-      RETURNING ${COLUMNS}`,
+    `UPDATE runs SET state = $3, plan = coalesce($5, plan), plan_hash = coalesce($6, plan_hash),
+            decision = coalesce($7, decision), rule = coalesce($8, rule),
+            policy_sha256 = coalesce($9, policy_sha256), preflight = coalesce($10, preflight),
+            rollback = coalesce($11, rollback), outcome = coalesce($12, outcome),
+            updated_at = now(), state_since = now(),
+            look_at = now() + coalesce(make_interval(secs => $13), ${JOB_GRACE}),
+            finished_at = CASE WHEN $14 THEN now() END
+      WHERE id = $1 AND lease_token = $2 AND state = $4
+      RETURNING ${runColumns}`,
     [
       run.id,
       run.leaseToken,
-      state,
-      json(plan),
-      planHash ?? null,
-      json(decision),
-      outcome ?? null,
-      ends,
+      step.state,
       run.state,
+      json(step.plan),
+      step.planHash ?? null,
+      json(step.decision),
+      json(step.rule),
+      step.policySha256 ?? null,
+      json(step.preflight),
+      step.rollback ?? null,
+      step.outcome ?? null,
+      step.lookAfterSeconds ?? null,
+      ends,
     ],
   );
   return toRun(rows[0] as RunRow);
@@ -116,72 +167,21 @@ async function fenced<Row extends object>(
   return rows;
 }
 
-/**
- * Runs that somebody should look at now: one that verifies, one whose approval has expired or whose alerts have all
- * resolved, and one that should go on although nobody holds it (its worker was killed, or its job was lost).
- */
+/** Runs of which it is time to look at, and that nobody holds: their worker was killed, their job lost, or they waited. */
 export async function findDueRuns(database: Queryable): Promise<readonly string[]> {
   const { rows } = await database.query<{ id: string }>(
     `SELECT id FROM runs
-      WHERE finished_at IS NULL AND (lease_until IS NULL OR lease_until < now())
-        AND CASE state
-              WHEN 'verifying' THEN true
-              WHEN 'approval_pending' THEN
-                NOT EXISTS (SELECT 1 FROM approvals WHERE run_id = runs.id AND state = 'pending' AND expires_at > now())
-                OR NOT EXISTS (SELECT 1 FROM episodes WHERE run_id = runs.id AND resolved_at IS NULL)
-              ELSE updated_at < now() - interval '5 seconds'
-            END
-      ORDER BY updated_at LIMIT 100`,
+      WHERE finished_at IS NULL AND look_at <= now() AND (lease_until IS NULL OR lease_until < now())
+      ORDER BY look_at LIMIT 100`,
   );
   return rows.map(({ id }) => id);
 }
 
 export async function findRun(id: string, database: Queryable): Promise<Run | undefined> {
-  const { rows } = await database.query<RunRow>(`SELECT ${COLUMNS} FROM runs WHERE id = $1`, [id]);
+  const { rows } = await database.query<RunRow>(`SELECT ${runColumns} FROM runs WHERE id = $1`, [
+    id,
+  ]);
   return rows[0] === undefined ? undefined : toRun(rows[0]);
-}
-
-const COLUMNS = `id, target_key, runbook, state, namespace, app, trigger, plan, plan_hash, lease_token, deadline_at,
-  updated_at, correlation_id, traceparent, created_at, now() AS now`;
-
-interface RunRow {
-  readonly id: string;
-  readonly target_key: string;
-  readonly runbook: string;
-  readonly state: RunState;
-  readonly namespace: string;
-  readonly app: string;
-  readonly trigger: Trigger;
-  readonly plan: Plan | null;
-  readonly plan_hash: string | null;
-  readonly lease_token: string;
-  readonly deadline_at: Date;
-  readonly updated_at: Date;
-  readonly now: Date;
-  readonly correlation_id: string | null;
-  readonly traceparent: string | null;
-  readonly created_at: Date;
-}
-
-function toRun(row: RunRow): Run {
-  return {
-    id: row.id,
-    targetKey: row.target_key,
-    runbook: row.runbook,
-    state: row.state,
-    namespace: row.namespace,
-    app: row.app,
-    trigger: row.trigger,
-    plan: row.plan ?? undefined,
-    planHash: row.plan_hash ?? undefined,
-    leaseToken: row.lease_token,
-    deadlineAt: row.deadline_at,
-    stateSince: row.updated_at,
-    now: row.now,
-    correlationId: row.correlation_id ?? undefined,
-    traceparent: row.traceparent ?? undefined,
-    createdAt: row.created_at,
-  };
 }
 
 function json(value: object | undefined): string | null {

@@ -3,11 +3,12 @@ import type { Secret } from "../lib/secret.ts";
 import {
   answerApproval,
   findApproval,
-  linkToken,
   type Answer,
   type AnswerOutcome,
-} from "./approve.ts";
-import type { Enqueue } from "./types.ts";
+} from "./approval/answer.ts";
+import { peopleOf } from "./approval/authorize.ts";
+import { linkToken } from "./approval/links.ts";
+import type { Enqueue } from "./types/intake.ts";
 
 /** A run as the command line shows it. */
 export interface RunSummary {
@@ -83,7 +84,7 @@ export async function approvalLinks(
 > {
   const approval = await findApproval(runId, database);
   if (approval?.state !== "pending") return [];
-  return approvers.map((approver) => {
+  return peopleOf(approval.ruleApprovers ?? approvers).map((approver) => {
     const query = new URLSearchParams({
       id: approval.id,
       token: linkToken(approval, approver, secret),

@@ -1,28 +1,42 @@
 import type { z } from "zod";
 import { alertFrameSchema, alertSchema, type Alert, type AlertFrame } from "../lib/contracts.ts";
 import { messageOf } from "../lib/error.ts";
+import { inspectJson } from "./inspect-json.ts";
 
 /** Alertmanager's frame is 4 levels deep; JSON.stringify fails at 10,000 (measured), so depth is bounded before parsing. */
 const MAX_DEPTH = 32;
 const MAX_PROBLEMS_SHOWN = 5;
 
 export type Parsed =
-  | { readonly kind: "frame"; readonly frame: AlertFrame }
+  | {
+      readonly kind: "frame";
+      readonly frame: AlertFrame;
+      /** What is odd about the body: `duplicate_keys` (the last one counts), `replaced_characters`. */
+      readonly flags: readonly string[];
+    }
   | { readonly kind: "malformed"; readonly problem: string };
 
 /** Bytes of a webhook → alerts, or a sentence that says where and what was expected. Never throws on what a sender can send. */
 export function parseFrame(body: Buffer): Parsed {
   const text = decode(body);
   if (text === undefined) return malformed("body: is not valid UTF-8");
-  if (depthOf(text) > MAX_DEPTH)
-    return malformed(`body: is nested deeper than ${MAX_DEPTH} levels`);
+  const { tooDeep, duplicateKeys } = inspectJson(text, MAX_DEPTH);
+  if (tooDeep) return malformed(`body: is nested deeper than ${MAX_DEPTH} levels`);
+  const cleaning = { replaced: false, notFinite: false };
   let value: unknown;
   try {
-    value = JSON.parse(text, cleanText);
+    value = JSON.parse(text, (_key, member: unknown) => cleanMember(member, cleaning));
   } catch (error) {
     return malformed(`body: is not JSON: ${messageOf(error)}`);
   }
-  return readFrame(value);
+  if (cleaning.notFinite) return malformed("body: holds a number that is too large");
+  const parsed = readFrame(value);
+  if (parsed.kind === "malformed") return parsed;
+  const flags = [
+    ...(duplicateKeys ? ["duplicate_keys"] : []),
+    ...(cleaning.replaced ? ["replaced_characters"] : []),
+  ];
+  return { ...parsed, flags };
 }
 
 /**
@@ -39,7 +53,7 @@ function readFrame(value: unknown): Parsed {
     if (!alert.success) return malformed(describe(alert.error.issues, `alerts.${at}.`));
     alerts.push(alert.data);
   }
-  return { kind: "frame", frame: { ...head.data, alerts } };
+  return { kind: "frame", frame: { ...head.data, alerts }, flags: [] };
 }
 
 /** Undefined where the schema library itself gives up (its stack ends at some 100,000 problems). */
@@ -73,34 +87,28 @@ function decode(body: Buffer): string | undefined {
   }
 }
 
-/** Nesting of brackets outside strings, in one pass over the raw text. A regular expression would need a stack for long strings. */
-function depthOf(text: string): number {
-  let depth = 0;
-  let deepest = 0;
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at];
-    if (character === '"') at = endOfString(text, at);
-    else if (character === "{" || character === "[") deepest = Math.max(deepest, ++depth);
-    else if (character === "}" || character === "]") depth -= 1;
-  }
-  return deepest;
-}
-
-function endOfString(text: string, start: number): number {
-  let at = start + 1;
-  while (at < text.length && text[at] !== '"') at += text[at] === "\\" ? 2 : 1;
-  return at;
+interface Cleaning {
+  replaced: boolean;
+  notFinite: boolean;
 }
 
 /** PostgreSQL's jsonb refuses NUL and lone surrogates; a 500 for them would make Alertmanager send for ever. */
-function cleanText(_key: string, value: unknown): unknown {
-  if (typeof value === "string") return clean(value);
+function cleanMember(value: unknown, cleaning: Cleaning): unknown {
+  if (typeof value === "string") return clean(value, cleaning);
+  if (typeof value === "number" && !Number.isFinite(value)) cleaning.notFinite = true; // 1e999
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  if (Object.keys(value).every((key) => !needsCleaning(key))) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [clean(key), member as unknown]),
+    Object.entries(value).map(([key, member]) => [clean(key, cleaning), member as unknown]),
   );
 }
 
-function clean(text: string): string {
+function needsCleaning(text: string): boolean {
+  return text.includes("\0") || !text.isWellFormed();
+}
+
+function clean(text: string, cleaning: Cleaning): string {
+  if (!needsCleaning(text)) return text;
+  cleaning.replaced = true;
   return text.toWellFormed().replaceAll("\0", "\u{FFFD}");
 }

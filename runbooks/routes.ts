@@ -1,136 +1,15 @@
-import express, { type Express, type Request, type Response } from "express";
-import { z } from "zod";
-import { HttpProblem } from "../lib/problem.ts";
-import type { Secret } from "../lib/secret.ts";
-import {
-  answerApproval,
-  approverOf,
-  findApproval,
-  type Answer,
-  type AnswerOutcome,
-  type Approval,
-} from "./approve.ts";
-import { findRun } from "./ledger.ts";
-import { answeredPage, approvalPage } from "./pages/approval.ts";
-import { STYLESHEET } from "../lib/pages/layout.ts";
-import { createReceiver, type ReceiveDeps } from "./receive.ts";
-import type { RunbooksMetrics } from "./metrics.ts";
+import type { Express } from "express";
+import { addApprovalRoutes, type ApprovalRouteDeps } from "./routes/approval.ts";
+import { addAssetRoutes } from "./routes/assets.ts";
+import { addIntakeRoutes, type IntakeRouteDeps } from "./routes/intake.ts";
+import { addSlackRoutes, type SlackRouteDeps } from "./routes/slack.ts";
 
-const FORM_LIMIT_BYTES = 16 * 1024;
+export interface RouteDeps extends IntakeRouteDeps, ApprovalRouteDeps, SlackRouteDeps {}
 
-export interface RouteDeps extends ReceiveDeps {
-  readonly approvers: readonly string[];
-  readonly approvalSecret: Secret | undefined;
-  readonly metrics: RunbooksMetrics;
-}
-
+/** In this order: whoever wants a request's raw bytes comes before those who read bodies. */
 export function addRoutes(app: Express, deps: RouteDeps): void {
-  const receive = createReceiver(deps);
-  const webhook = async (request: Request, response: Response) => {
-    const receipt = await receive(request);
-    deps.metrics.received(receipt);
-    response.status(202).json(receipt);
-  };
-  for (const path of ["/alertmanager", "/alerts"]) app.post(path, webhook).put(path, webhook);
-
-  app.get("/assets/fettle.css", (_request, response) => {
-    response.type("css").send(STYLESHEET);
-  });
-  const form = express.urlencoded({ extended: false, limit: FORM_LIMIT_BYTES, parameterLimit: 10 });
-  for (const verdict of ["approve", "reject"] as const) {
-    app.get(`/${verdict}`, async (request, response) => {
-      const link = await readLink(request.query, deps);
-      const run = await findRun(link.approval.runId, deps.database);
-      if (run === undefined) throw unknownLink();
-      const { approval } = link;
-      const open = approval.state === "pending";
-      const text = open
-        ? approvalPage({ ...link, run, verdict })
-        : closedPage(approval.state, approval.decidedBy);
-      sendPage(response, open ? 200 : 409, text);
-    });
-    app.post(`/${verdict}`, form, async (request, response) => {
-      const { approval, approver: by, reason } = await readLink(request.body, deps);
-      const answer: Answer = {
-        approvalId: approval.id,
-        verdict: verdict === "approve" ? "approved" : "rejected",
-        by,
-        via: "page",
-        reason,
-      };
-      const outcome = await answerApproval(answer, deps.approvers, deps);
-      sendPage(response, ...outcomePage(outcome, answer.verdict));
-    });
-  }
-}
-
-const linkSchema = z.object({
-  id: z.string().max(64),
-  token: z.string().max(128),
-  reason: z
-    .string()
-    .max(500)
-    .optional()
-    .transform((reason) => (reason === "" ? undefined : reason)),
-});
-
-interface Link {
-  readonly approval: Approval;
-  readonly approver: string;
-  readonly token: string;
-  readonly reason: string | undefined;
-}
-
-/** One answer for every wrong link, so that nobody learns which requests exist. */
-async function readLink(
-  input: unknown,
-  { database, approvers, approvalSecret }: RouteDeps,
-): Promise<Link> {
-  const parsed = linkSchema.safeParse(input);
-  if (!parsed.success || approvalSecret === undefined) throw unknownLink();
-  const { id, token, reason } = parsed.data;
-  const approval = await findApproval(id, database);
-  const approver = approval && approverOf(token, approval, approvers, approvalSecret);
-  if (approval === undefined || approver === undefined) throw unknownLink();
-  return { approval, approver, token, reason };
-}
-
-function unknownLink(): HttpProblem {
-  return new HttpProblem(
-    403,
-    "Unknown link",
-    "This link is not valid, or it was made for another request.",
-  );
-}
-
-function outcomePage(
-  outcome: AnswerOutcome,
-  verdict: Answer["verdict"],
-): [status: number, text: string] {
-  switch (outcome.kind) {
-    case "decided":
-      return [
-        200,
-        answeredPage(
-          verdict === "approved" ? "Approved" : "Rejected",
-          `Run ${outcome.runId} goes on.`,
-        ),
-      ];
-    case "closed":
-      return [409, closedPage(outcome.state, outcome.by)];
-    case "not_found":
-    case "not_allowed":
-      throw unknownLink();
-  }
-}
-
-function closedPage(state: string, by: string | undefined): string {
-  return answeredPage(
-    "Already decided",
-    `This request is ${state}${by === undefined ? "" : ` by ${by}`}. Nothing was changed now.`,
-  );
-}
-
-function sendPage(response: Response, status: number, text: string): void {
-  response.status(status).set("Cache-Control", "no-store").type("html").send(text);
+  addSlackRoutes(app, deps);
+  addIntakeRoutes(app, deps);
+  addApprovalRoutes(app, deps);
+  addAssetRoutes(app);
 }

@@ -3,12 +3,14 @@ import { failpoint } from "../lib/failpoint.ts";
 import { inSpan, inSpanFrom } from "../lib/tracing.ts";
 import { leaseRun, LeaseLost, releaseLease, renewLease } from "./ledger.ts";
 import { awaitAnswer } from "./steps/await-answer.ts";
+import { awaitDiagnostics } from "./steps/await-diagnostics.ts";
+import { beginCollecting } from "./steps/begin-collecting.ts";
 import { decideAndAsk } from "./steps/decide-and-ask.ts";
 import { execute } from "./steps/execute.ts";
 import { recheckAndGuard } from "./steps/recheck-and-guard.ts";
 import type { Progress, RunDeps } from "./steps/step.ts";
 import { verify } from "./steps/verify.ts";
-import type { ActiveState, Run } from "./types.ts";
+import type { ActiveState, Run } from "./types/run.ts";
 
 /**
  * The way of a run, in order. Each step commits its state and its audit rows together; after a crash the next worker goes on
@@ -16,13 +18,17 @@ import type { ActiveState, Run } from "./types.ts";
  * meanwhile.
  */
 const STEPS: Readonly<Record<ActiveState, (run: Run, deps: RunDeps) => Promise<Progress>>> = {
-  matched: decideAndAsk,
+  matched: beginCollecting,
+  collecting: awaitDiagnostics,
+  collected: decideAndAsk,
   approval_pending: awaitAnswer,
   approved: recheckAndGuard,
   intent: execute,
   verifying: verify,
 };
 
+/** After an error: what is broken for one run is often broken for all, and must not be asked without a pause. */
+const ERROR_LOOK_SECONDS = 5;
 const LEASE_RENEWALS = 6; // a lease of 30 s is renewed every 5 s, so that one lost renewal does not lose the run
 
 /** Leads a run as far as it goes now. Any number of workers may call it for the same run: one of them works. */
@@ -38,29 +44,31 @@ export async function advanceRun(runId: string, deps: RunDeps): Promise<void> {
     },
     (seconds * 1000) / LEASE_RENEWALS,
   );
+  let lookAfterSeconds: number | undefined = ERROR_LOOK_SECONDS;
   try {
     await withCorrelation(leased.correlationId ?? runId, async () =>
-      inSpanFrom(leased.traceparent, "runbooks.run", { run: runId }, async () =>
-        walk(leased, deps),
-      ),
+      inSpanFrom(leased.traceparent, "runbooks.run", { run: runId }, async () => {
+        lookAfterSeconds = await walk(leased, deps);
+      }),
     );
   } catch (error) {
     if (!(error instanceof LeaseLost)) throw error;
     deps.log.warn("run taken over by another worker", { run: runId });
   } finally {
     clearInterval(heartbeat);
-    await releaseLease(leased, database);
+    await releaseLease(leased, lookAfterSeconds, database);
   }
 }
 
-async function walk(leased: Run, deps: RunDeps): Promise<void> {
+/** @returns when somebody should look again, in seconds; undefined: as it was planned before */
+async function walk(leased: Run, deps: RunDeps): Promise<number | undefined> {
   let run = leased;
   while (isActive(run)) {
     const { state } = run;
     const progress = await inSpan(`runbooks.${state}`, { run: run.id }, async () =>
       STEPS[state](run, deps),
     );
-    if (progress.kind === "waiting") return; // the sweep looks when it is due
+    if (progress.kind === "waiting") return progress.lookAfterSeconds;
     deps.log.info("run moved", {
       run: run.id,
       target: run.targetKey,
@@ -71,6 +79,7 @@ async function walk(leased: Run, deps: RunDeps): Promise<void> {
     run = progress.run;
     await failpoint(`after-${state}`);
   }
+  return undefined;
 }
 
 function isActive(run: Run): run is Run & { readonly state: ActiveState } {

@@ -1,44 +1,83 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { fileURLToPath } from "node:url";
+import type { Registry } from "prom-client";
 import { systemClock } from "../lib/clock.ts";
 import { buildApp, listen } from "../lib/http.ts";
 import { openJobs, type Jobs } from "../lib/jobs.ts";
 import { buildService, type RunningService, type StopStack } from "../lib/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
-import { isLoopbackHost } from "../lib/loopback.ts";
 import { createRegistry } from "../lib/metrics.ts";
 import { openDatabase, type Database } from "../lib/postgres.ts";
 import { databaseReadiness } from "../lib/readiness.ts";
 import { version } from "../lib/version.ts";
-import { actionNames, actions } from "./actions/index.ts";
-import { kubernetesCluster } from "./adapters/kubernetes.ts";
+import { actions } from "./actions/index.ts";
+import { openChannels } from "./adapters/channels/open.ts";
+import { alertmanagerAlerts } from "./adapters/alertmanager.ts";
+import { kubernetesCluster } from "./adapters/kubernetes/actions.ts";
+import { policyConfigMap } from "./adapters/kubernetes/config-map.ts";
+import { connectKubernetes, type Kubernetes } from "./adapters/kubernetes/connect.ts";
+import { openOutboxTable } from "./adapters/outbox-table.ts";
+import { kubernetesCensus } from "./adapters/kubernetes/preflight.ts";
+import { prometheusSource } from "./adapters/prometheus.ts";
 import { redisBreakerView } from "./adapters/redis.ts";
-import { admitDelivery, admitWaitingEpisode, type AdmitDeps } from "./admit.ts";
-import { loadCatalog } from "./catalog/load.ts";
+import { openSlack, openUserGroups } from "./adapters/slack/open.ts";
+import { admitDelivery, admitOthers, admitWaitingEpisode } from "./admit.ts";
+import { buttonValue } from "./approval/links.ts";
+import { openApprovals } from "./approval/request.ts";
 import type { RunbooksConfig } from "./config.ts";
+import { NO_CONFIGMAP } from "./config/policy.ts";
+import type { Switches } from "./decide.ts";
+import { enqueueAllWith, enqueueWith } from "./enqueue.ts";
+import { openFacts } from "./facts.ts";
+import { openGuard } from "./guard.ts";
 import { createRunbooksMetrics, type RunbooksMetrics } from "./metrics.ts";
-import { parsePolicy } from "./policy.ts";
+import { openCatalog } from "./open-catalog.ts";
+import { openCollector } from "./open-collector.ts";
+import { openNotices } from "./open-notices.ts";
+import { openPolicy } from "./open-policy.ts";
+import { startHousekeeping } from "./open-housekeeping.ts";
+import { openIntake } from "./open-intake.ts";
+import { openVerifier } from "./open-verifier.ts";
+import { approvalLinks } from "./operations.ts";
 import { addRoutes } from "./routes.ts";
 import { advanceRun } from "./run.ts";
 import type { RunDeps } from "./steps/step.ts";
+import { openSources } from "./sources.ts";
 import { sweepUntil } from "./sweep.ts";
-import type { Enqueue } from "./types.ts";
+import type { UserGroups } from "./types/approval.ts";
+import type { Enqueue } from "./types/intake.ts";
+import { parseQueries } from "./verify-queries.ts";
 
 /** The catalogue that ships with Fettle, wherever it was started from. */
 const PACKAGED_CATALOG = fileURLToPath(new URL("../ops/runbooks/runbooks.yaml", import.meta.url));
-/** Past this the sender is asked to wait; Alertmanager repeats what it could not deliver. */
-const INBOX_WAITING_MAX = 50_000;
 /** After the last moment of an approval there must be time for the action itself. */
 const ACTION_SECONDS = 900;
 
 /** Builds the service's graph and starts it. What was started is stopped in the reverse order. */
 export async function startRunbooks(config: RunbooksConfig, log: Log): Promise<RunningService> {
-  return buildService(log, async (stack) => start(config, log, stack));
+  return buildService(log, async (stack) => {
+    const shared = await openShared(config, log, stack);
+    await startExecutor(shared, stack);
+    return startReceiver(shared, stack);
+  });
 }
 
-async function start(config: RunbooksConfig, log: Log, stack: StopStack): Promise<string> {
-  const catalog = await loadCatalog(config.runbooksFile ?? PACKAGED_CATALOG);
+/** What receiving and executing have in common. */
+interface Shared {
+  readonly config: RunbooksConfig;
+  readonly log: Log;
+  readonly registry: Registry;
+  readonly metrics: RunbooksMetrics;
+  readonly database: Database;
+  readonly jobs: Jobs;
+  readonly enqueue: Enqueue;
+  readonly groups: UserGroups | undefined;
+  /** Deliveries that waited to be looked at, as last counted. */
+  readonly inbox: { waiting: number };
+}
+
+async function openShared(config: RunbooksConfig, log: Log, stack: StopStack): Promise<Shared> {
   const registry = createRegistry("runbooks");
   const metrics = createRunbooksMetrics(registry);
   const database = openDatabase(
@@ -49,37 +88,25 @@ async function start(config: RunbooksConfig, log: Log, stack: StopStack): Promis
   const jobs = await openJobs(config.databaseUrl.reveal(), log);
   stack.add("jobs", async () => jobs.stop());
   const enqueue = enqueueWith(jobs);
-  const breakerView = config.redisUrl && (await redisBreakerView(config.redisUrl, log));
-  if (breakerView !== undefined) stack.add("redis", async () => breakerView.stop());
+  const groups = openUserGroups(config, log);
+  const inbox = { waiting: 0 };
+  return { config, log, registry, metrics, database, jobs, enqueue, groups, inbox };
+}
 
-  const { cooldownSeconds, approvalSeconds } = config;
-  const admitDeps = {
-    database,
-    log,
-    enqueue,
-    catalog,
-    cluster: config.cluster,
-    cooldownSeconds,
-    deadlineSeconds: approvalSeconds + ACTION_SECONDS,
-  };
-  const runDeps = {
-    ...policyDeps(config),
-    database,
-    enqueue,
-    log,
-    breakerView,
-    moved: metrics.runMoved,
-  };
-  const waiting = await startWorkers({ database, jobs, log, metrics }, admitDeps, runDeps, stack);
-
+/** What people and senders reach. Returns its address. */
+async function startReceiver(shared: Shared, stack: StopStack): Promise<string> {
+  const { config, log, registry, metrics, database, enqueue, groups, inbox } = shared;
+  const slack = await openSlack(config, { database, enqueue, groups, log }, stack);
+  const intake = openIntake(config, { log, waiting: () => inbox.waiting, stack });
   const readiness = async () => databaseReadiness(database);
   const app = buildApp({ service: "runbooks", log, registry, readiness }, (router) => {
     addRoutes(router, {
-      credentials: credentialsOf(config, log),
+      intake,
       database,
       enqueue,
+      groups,
+      slack,
       clock: systemClock,
-      inboxIsFull: () => waiting() > INBOX_WAITING_MAX,
       approvers: config.approvers,
       approvalSecret: config.approvalSecret,
       metrics,
@@ -87,82 +114,146 @@ async function start(config: RunbooksConfig, log: Log, stack: StopStack): Promis
   });
   const server = await listen(app, config);
   stack.add("http", async () => server.stop());
+  stack.add("intake", () => {
+    intake.load.drain();
+  });
   return server.url;
 }
 
-interface WorkerDeps {
-  readonly database: Database;
-  readonly jobs: Jobs;
-  readonly log: Log;
-  readonly metrics: RunbooksMetrics;
-}
-
-/** Starts those who take jobs, and the sweep behind them. Returns the number of deliveries that waited at the last sweep. */
-async function startWorkers(
-  { database, jobs, log, metrics }: WorkerDeps,
-  admitDeps: AdmitDeps,
-  runDeps: RunDeps,
-  stack: StopStack,
-): Promise<() => number> {
+/** What changes things: those who take jobs, and the sweep behind them. */
+async function startExecutor(shared: Shared, stack: StopStack): Promise<void> {
+  const { config, database, jobs, log } = shared;
+  const admitDeps = await admitDepsOf(shared, stack);
+  const runDeps = await runDepsOf(shared, stack);
   const admit = async (inboxId: string) => admitDelivery(inboxId, admitDeps);
   const admitEpisode = async (episodeId: string) => admitWaitingEpisode(episodeId, admitDeps);
   const advance = async (runId: string) => advanceRun(runId, runDeps);
-  await jobs.work<{ inboxId: string }>("runbooks-inbox", async ({ inboxId }) => admit(inboxId));
+  await jobs.work<{ inboxId: string }>("runbooks-inbox", async ({ inboxId }) => {
+    await admit(inboxId);
+    await admitOthers(admitDeps);
+  });
   await jobs.work<{ runId: string }>("runbooks-run", async ({ runId }) => advance(runId));
 
-  let waiting = 0;
+  startHousekeeping(config, shared, { admitDeps, alertmanager: alertmanagerOf(config) }, stack);
+
   const inboxWaiting = (deliveries: number) => {
-    waiting = deliveries;
-    metrics.inboxWaiting(deliveries);
+    shared.inbox.waiting = deliveries;
+    shared.metrics.inboxWaiting(deliveries);
   };
   const stopping = new AbortController();
-  const sweeping = sweepUntil(stopping.signal, {
-    database,
-    clock: systemClock,
-    log,
-    admit,
-    admitEpisode,
-    advance,
-    inboxWaiting,
-  });
+  const clock = systemClock;
+  const sweepDeps = { database, clock, log, admit, admitEpisode, advance, inboxWaiting };
+  const sweeping = sweepUntil(stopping.signal, sweepDeps);
   stack.add("sweep", async () => {
     stopping.abort();
     await sweeping;
   });
-  return () => waiting;
+  openNotices(shared, { outbox: openOutboxTable(database), ...channelsOf(shared) }, stack);
 }
 
-function policyDeps(
-  config: RunbooksConfig,
-): Omit<RunDeps, "database" | "enqueue" | "log" | "breakerView" | "moved"> {
-  const policy = parsePolicy(config.policy, "env", actionNames);
+/** Whom it tells, with the buttons and links that only the holder of the approval secret can make. */
+function channelsOf({ config, database }: Shared) {
+  const { approvalSecret: secret, publicUrl: url, approvers, slackSigningSecret } = config;
+  return openChannels(config, {
+    // Without the signing secret no click is taken: then there are links in place of the buttons.
+    buttonValue:
+      slackSigningSecret &&
+      secret &&
+      ((approval, verdict) => buttonValue(approval, verdict, secret)),
+    personalLinks: async (runId) =>
+      secret === undefined || url === undefined
+        ? []
+        : approvalLinks(runId, { database, approvers, secret, url }),
+  });
+}
+
+async function admitDepsOf(shared: Shared, stack: StopStack) {
+  const { config, database, log, jobs, registry } = shared;
+  const { cluster, cooldownSeconds, approvalSeconds } = config;
+  const path = config.runbooksFile ?? PACKAGED_CATALOG;
+  const catalog = await openCatalog(path, { registry, clock: systemClock, log }, stack);
+  const deadlineSeconds = approvalSeconds + ACTION_SECONDS;
+  const enqueueAll = enqueueAllWith(jobs);
+  const { sourceNamespacesOf } = openSources(config);
   return {
-    actions,
-    cluster: kubernetesCluster(config.kubeconfig),
-    policyFor: () => policy,
-    switches: {
-      enabled: config.enabled,
-      dryRun: config.dryRun,
-      requireApproval: config.requireApproval,
-      approvers: config.approvers,
-      limits: { hourly: config.maxHourly, daily: config.maxDaily },
+    database,
+    log,
+    enqueueAll,
+    get catalog() {
+      return catalog.runbooks(); // as it is now: the file may change
     },
+    cluster,
+    cooldownSeconds,
+    deadlineSeconds,
+    sourceNamespacesOf,
+  };
+}
+
+async function runDepsOf(shared: Shared, stack: StopStack): Promise<RunDeps> {
+  const { config, log, database, enqueue, groups, metrics } = shared;
+  const { productionNamespaces } = config;
+  const switches = switchesOf(config);
+  const kubernetes = connectKubernetes(config.kubeconfig);
+  const map = policyMapOf(config, kubernetes);
+  const policy = openPolicy({ ...shared, text: config.policy, map }, stack);
+  const view = config.redisUrl && (await redisBreakerView(config.redisUrl, log));
+  if (view !== undefined) stack.add("redis", async () => view.stop());
+  const guard = openGuard({ database, limits: switches.limits, view });
+  return {
+    database,
+    enqueue,
+    log,
+    moved: metrics.runMoved,
+    policy,
+    switches,
+    guard,
+    facts: openFacts({
+      database,
+      policy,
+      guard,
+      switches,
+      namespaces: config.namespaces,
+      census: kubernetesCensus(kubernetes),
+      sourceNamespacesOf: openSources(config).sourceNamespacesOf,
+    }),
+    approvals: openApprovals({
+      database,
+      approvers: config.approvers,
+      productionNamespaces,
+      groups,
+    }),
+    collector: openCollector(),
+    verifier: openVerifier(verifierDepsOf(config)),
+    cluster: kubernetesCluster(kubernetes),
+    actions,
     approvalSeconds: config.approvalSeconds,
     verifySeconds: config.verifySeconds,
+    verifyHoldSeconds: config.verifyHoldSeconds,
     leaseSeconds: config.leaseSeconds,
     owner: `${hostname()}-${process.pid}-${randomUUID()}`,
     codeVersion: version,
   };
 }
 
-function credentialsOf({ webhookToken, webhookSecret, host }: RunbooksConfig, log: Log) {
-  const allowAnonymous =
-    webhookToken === undefined && webhookSecret === undefined && isLoopbackHost(host);
-  if (allowAnonymous)
-    log.warn("no webhook credential is set: everybody on this machine can send alerts");
-  return { token: webhookToken, hmacKey: webhookSecret ?? webhookToken, allowAnonymous };
+function verifierDepsOf({ verifyQueries, promUrl: url, promToken: token }: RunbooksConfig) {
+  const source = url === undefined ? undefined : prometheusSource({ url, token });
+  return { queries: parseQueries(verifyQueries), source };
 }
 
-export function enqueueWith(jobs: Pick<Jobs, "send">): Enqueue {
-  return async (tx, queue, data) => jobs.send(tx, queue, data);
+function switchesOf(config: RunbooksConfig): Switches {
+  const { enabled, dryRun, requireApproval, approvers, maxHourly, maxDaily } = config;
+  const limits = { hourly: maxHourly, daily: maxDaily };
+  const { maxUnhealthyPercent: percent, maxUnhealthyTargets: recentTargets } = config;
+  const unhealthy = { percent, recentTargets };
+  return { enabled, dryRun, requireApproval, approvers, limits, unhealthy };
+}
+
+/** A service that may not do anything does not ask the cluster what it may. */
+function policyMapOf({ enabled, policyConfigMap: name }: RunbooksConfig, kubernetes: Kubernetes) {
+  return enabled && name !== NO_CONFIGMAP ? policyConfigMap(name, kubernetes) : undefined;
+}
+
+function alertmanagerOf(config: RunbooksConfig) {
+  const { alertmanagerUrl: url, alertmanagerReceiver: receiver, alertmanagerToken: token } = config;
+  return url === undefined ? undefined : alertmanagerAlerts({ url, receiver, token });
 }

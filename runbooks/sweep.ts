@@ -4,6 +4,7 @@ import type { Database } from "../lib/postgres.ts";
 import { findWaitingDeliveries } from "./admit.ts";
 import { findWaitingEpisodes } from "./episode.ts";
 import { findDueRuns } from "./ledger.ts";
+import { countWaiting } from "./store.ts";
 
 const INTERVAL_MS = 2_000;
 /** One slow or failing item must not hold up the rest. */
@@ -43,10 +44,7 @@ async function sweep({
   advance,
   inboxWaiting,
 }: SweepDeps): Promise<void> {
-  const { rows } = await database.query<{ waiting: number }>(
-    "SELECT count(*)::int AS waiting FROM inbox WHERE processed_at IS NULL",
-  );
-  inboxWaiting(rows[0]?.waiting ?? 0);
+  inboxWaiting(await countWaiting(database));
   await each(await findWaitingDeliveries(database), admit, log);
   await each(await findWaitingEpisodes(database), admitEpisode, log);
   await each(await findDueRuns(database), advance, log);

@@ -4,15 +4,25 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { checkAccess, type Tokens } from "./kubernetes/access.ts";
-import { startController, type Controller } from "./kubernetes/controller.ts";
+import { startController, writeStatus, type Controller } from "./kubernetes/controller.ts";
+import { createObject } from "./kubernetes/create.ts";
 import { Faults, type ScriptedFault } from "./kubernetes/faults.ts";
 import { handleRequest, isDryRun } from "./kubernetes/handle.ts";
 import { Journal } from "./kubernetes/journal.ts";
 import { route } from "./kubernetes/route.ts";
-import { seedDeployment, type DeploymentSeed } from "./kubernetes/seed.ts";
+import { seedWorkload, type WorkloadSeed } from "./kubernetes/seed.ts";
 import { StatusError } from "./kubernetes/status.ts";
 import { Store } from "./kubernetes/store.ts";
-import type { Answer, KubernetesObject, LoggedRequest, Target } from "./kubernetes/types.ts";
+import type {
+  Answer,
+  Json,
+  KubernetesObject,
+  LoggedRequest,
+  Resource,
+  Target,
+} from "./kubernetes/types.ts";
+import { watchObjects } from "./kubernetes/watch.ts";
+import { workloadOf } from "./kubernetes/workload.ts";
 
 export interface KubernetesOptions {
   /** A free one unless set. */
@@ -21,14 +31,19 @@ export interface KubernetesOptions {
   readonly token?: string;
   /** A second token, of a user who may only read. */
   readonly readOnlyToken?: string;
-  readonly deployments: readonly DeploymentSeed[];
+  readonly deployments: readonly WorkloadSeed[];
+  readonly statefulsets?: readonly WorkloadSeed[];
+  readonly daemonsets?: readonly WorkloadSeed[];
   /** From a change of a Deployment to all of its pods being ready; 200 ms unless set. */
   readonly readyAfterMs?: number;
   /** Every request is appended here as a line of JSON. */
   readonly logFile?: string;
 }
 
-/** A Kubernetes API server as far as the product needs one: Deployments, their scale, Pods and evictions. */
+/**
+ * A Kubernetes API server as far as the product needs one: workloads and their scale, pods, evictions under disruption
+ * budgets, watches; and kinds that are only kept (budgets, autoscalers, quotas, ConfigMaps, events, jobs).
+ */
 export interface Kubernetes {
   readonly url: string;
   readonly token: string;
@@ -41,8 +56,17 @@ export interface Kubernetes {
   readonly setReadyAfterMs: (milliseconds: number) => void;
   /** What is stored now, without a line in the log. */
   readonly read: (target: Target) => KubernetesObject | undefined;
+  /** Puts an object there, or another in its place, as somebody else would: without a line in the log. */
+  readonly put: (resource: PassiveResource, object: Json) => void;
+  readonly remove: (target: Target) => void;
+  /** A pod begins to fail, or to work, its readiness check. */
+  readonly setPodReady: (namespace: string, name: string, ready: boolean) => void;
+  /** What `GET …/log` gives; empty unless set. */
+  readonly setPodLog: (namespace: string, name: string, text: string) => void;
   readonly stop: () => Promise<void>;
 }
+
+type PassiveResource = Exclude<Resource, "deployments" | "statefulsets" | "daemonsets" | "pods">;
 
 interface Api {
   readonly tokens: Tokens;
@@ -50,6 +74,7 @@ interface Api {
   readonly controller: Controller;
   readonly faults: Faults;
   readonly journal: Journal;
+  readonly logOf: (pod: KubernetesObject) => string;
 }
 
 const READY_AFTER_MS = 200;
@@ -58,14 +83,18 @@ const READY_AFTER_MS = 200;
 export async function startKubernetes(options: KubernetesOptions): Promise<Kubernetes> {
   const { token = randomBytes(16).toString("hex"), readOnlyToken } = options;
   const store = new Store();
+  const logs = new Map<string, string>();
   const api: Api = {
     tokens: { token, readOnlyToken },
     store,
     controller: startController(store, options.readyAfterMs ?? READY_AFTER_MS),
     faults: new Faults(),
     journal: new Journal(options.logFile),
+    logOf: ({ metadata: { namespace, name } }) => logs.get(`${namespace}/${name}`) ?? "",
   };
-  for (const seed of options.deployments) seedDeployment(store, seed);
+  for (const seed of options.deployments) seedWorkload(store, "deployments", seed);
+  for (const seed of options.statefulsets ?? []) seedWorkload(store, "statefulsets", seed);
+  for (const seed of options.daemonsets ?? []) seedWorkload(store, "daemonsets", seed);
 
   const server = createServer((request, response) => {
     // A client that goes away in the middle of its request is no fault of ours.
@@ -83,6 +112,19 @@ export async function startKubernetes(options: KubernetesOptions): Promise<Kuber
     },
     setReadyAfterMs: api.controller.setReadyAfterMs,
     read: (target) => store.get(target),
+    put: (resource, object) => {
+      putObject(store, resource, object);
+    },
+    remove: (target) => {
+      const object = store.get(target);
+      if (object !== undefined) store.remove(target.resource, object);
+    },
+    setPodReady: (namespace, name, ready) => {
+      setPodReady(store, { resource: "pods", group: "", namespace, name }, ready);
+    },
+    setPodLog: (namespace, name, lines) => {
+      logs.set(`${namespace}/${name}`, lines);
+    },
     stop: async () => {
       api.controller.stop();
       if (!server.listening) return;
@@ -93,6 +135,24 @@ export async function startKubernetes(options: KubernetesOptions): Promise<Kuber
   };
 }
 
+function putObject(store: Store, resource: PassiveResource, object: Json): void {
+  const metadata = object["metadata"] as { readonly namespace: string };
+  const target = { resource, group: "", namespace: metadata.namespace };
+  const wanted = createObject(target, object);
+  const before = store.get({ ...target, name: wanted.metadata.name });
+  if (before === undefined) store.create(resource, wanted);
+  else store.put(resource, { ...wanted, metadata: { ...before.metadata, ...wanted.metadata } });
+}
+
+function setPodReady(store: Store, target: Target, ready: boolean): void {
+  const pod = store.get(target);
+  if (pod === undefined) throw new Error(`there is no pod ${target.name ?? ""}`);
+  const conditions = [{ type: "Ready", status: ready ? "True" : "False" }];
+  const changed = store.put("pods", { ...pod, status: { ...pod.status, conditions } });
+  const owner = workloadOf(store, changed);
+  if (owner !== undefined) writeStatus(store, owner.target);
+}
+
 /** read → scripted fault → answer → log → send */
 async function serve(request: IncomingMessage, response: ServerResponse, api: Api): Promise<void> {
   const { method = "GET" } = request;
@@ -100,11 +160,35 @@ async function serve(request: IncomingMessage, response: ServerResponse, api: Ap
   const body = await text(request);
   const fault = api.faults.take(method, url.pathname);
   const happens = fault === undefined || fault.closeAfterEffect === true;
+  if (happens && isWatch(url)) {
+    serveWatch(request, response, url, api);
+    return;
+  }
   const answer = happens ? answerSafely(request, url, body, api) : scriptedAnswer(fault);
   const answered = fault?.hang !== true && fault?.closeAfterEffect !== true;
   api.journal.write(logged(method, url, body, answer, answered));
   if (answered) send(response, answer);
   else if (happens) request.socket.destroy();
+}
+
+function isWatch({ searchParams }: URL): boolean {
+  return ["1", "true"].includes(searchParams.get("watch") ?? "");
+}
+
+/** Access is checked as for a list; after that it goes on until one side ends it. */
+function serveWatch(request: IncomingMessage, response: ServerResponse, url: URL, api: Api): void {
+  const target = route(url.pathname);
+  const query = Object.fromEntries(url.searchParams);
+  try {
+    checkAccess(request.headers.authorization, "GET", target, api.tokens);
+    if (target === undefined) throw new StatusError(404, "NotFound", "404 page not found");
+    api.journal.write(logged("GET", url, "", { status: 200, body: "" }, true));
+    watchObjects(api.store, target, query, response);
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    api.journal.write(logged("GET", url, "", error.answer, true));
+    send(response, error.answer);
+  }
 }
 
 function logged(

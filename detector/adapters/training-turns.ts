@@ -12,8 +12,8 @@ const REMEMBERED_MS = 120_000;
 /**
  * Turns by advisory locks, which end with their session: a killed replica keeps nobody from training. One lock says that
  * somebody trains; another, named after the due time, is held two minutes longer, so that a replica that is late does not
- * do again what is done. They need a session of their own (`database` with two connections, not through a pooler that
- * shares sessions between transactions).
+ * do again what is done. They need a session of their own, not one through a pooler that shares sessions between
+ * transactions.
  */
 export function openTrainingTurns(database: Database, clock: Clock): TrainingTurns {
   let remembering = new AbortController();

@@ -18,7 +18,7 @@ export function parsePoints(text: string): readonly Point[] {
   const lines = text.replace(/^\u{FEFF}/u, "").split(/\r?\n/, LINES_MAX);
   const points: Point[] = [];
   lines.forEach((line, index) => {
-    if (line.trim() === "" || (index === 0 && /[a-z]{3}/i.test(line.split(",")[0] ?? ""))) return;
+    if (line.trim() === "" || (index === 0 && /^"?[a-z]{3}/i.test(line.trim()))) return;
     const point = parseLine(line, index + 1);
     const before = points.at(-1);
     if (before !== undefined && point.t <= before.t) {
@@ -31,7 +31,8 @@ export function parsePoints(text: string): readonly Point[] {
   return points;
 }
 
-function parseLine(line: string, number: number): Point {
+/** @throws PointsError that names the line */
+export function parseLine(line: string, number: number): Point {
   const [time = "", value, ...rest] = line.split(",").map((cell) => cell.trim());
   if (value === undefined || rest.length > 0) {
     throw new PointsError(
@@ -58,7 +59,7 @@ export function parseTime(text: string): number {
   if (Number.isNaN(start) || !new Date(start).toISOString().startsWith(day)) return NaN;
   const plain = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)$/.exec(text);
   if (plain !== null) return Date.parse(`${plain[1] ?? ""}T${plain[2] ?? ""}Z`);
-  return Date.parse(text);
+  return /(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : NaN; // without a zone it would be the machine's
 }
 
 /** The usual distance between points, in milliseconds: the median, so that gaps do not count. */

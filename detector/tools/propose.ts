@@ -97,6 +97,9 @@ export async function proposeThreshold(
   };
 }
 
+/** A lower threshold tells people sooner. */
+const EARLY_STEPS = 60;
+
 interface PastSeries {
   readonly metric: string;
   readonly series: string;
@@ -140,7 +143,7 @@ async function tryAt(
     const lives = replayByRules(past.points, lanes, { forest, step });
     for (const anomaly of own) {
       if (anomaly.label === "expected_change") continue;
-      const raised = candidates.filter((_, at) => isRaised(anomaly, lives[at] ?? []));
+      const raised = candidates.filter((_, at) => isRaised(anomaly, lives[at] ?? [], step));
       tried.push({ label: anomaly.label, anomaly, raisedAt: new Set(raised) });
     }
     onProgress(done + 1, 2 * all.length);
@@ -162,14 +165,14 @@ function isKnownBefore(
   return (points[warmupPoints]?.t ?? Infinity) < openedAt;
 }
 
-/** Whether people would have been told while it lasted. */
+/** Whether people would have been told while it lasted, or hardly before: an older episode is another story. */
 function isRaised(
   { openedAt, closedAt = Infinity }: Pick<LabelledAnomaly, "openedAt" | "closedAt">,
   episodes: readonly ReplayedEpisode[],
+  step: number,
 ): boolean {
-  return episodes.some(
-    (episode) => episode.openedAt <= closedAt && openedAt <= (episode.closedAt ?? Infinity),
-  );
+  const from = openedAt - EARLY_STEPS * step;
+  return episodes.some(({ publishedAt }) => publishedAt >= from && publishedAt <= closedAt);
 }
 
 function countLabels(
@@ -243,6 +246,16 @@ function recordOf(
   };
 }
 
+/** Whether any episode lasted at the same time. */
+function overlaps(
+  { openedAt, closedAt = Infinity }: Pick<LabelledAnomaly, "openedAt" | "closedAt">,
+  episodes: readonly ReplayedEpisode[],
+): boolean {
+  return episodes.some(
+    (episode) => episode.openedAt <= closedAt && openedAt <= (episode.closedAt ?? Infinity),
+  );
+}
+
 /** Alerts to which the other threshold has none at the same time. */
 function onlyIn(
   replays: readonly SeriesReplay[],
@@ -251,11 +264,11 @@ function onlyIn(
 ): readonly ChangedAlert[] {
   return replays.flatMap(({ metric, series, episodes }, at) =>
     episodes
-      .filter((episode) => !isRaised(episode, others[at]?.episodes ?? []))
+      .filter((episode) => !overlaps(episode, others[at]?.episodes ?? []))
       .map((episode) => ({
         ...{ metric, series, episode },
         label: labelled.find(
-          (one) => one.metric === metric && one.series === series && isRaised(one, [episode]),
+          (one) => one.metric === metric && one.series === series && overlaps(one, [episode]),
         )?.label,
       })),
   );

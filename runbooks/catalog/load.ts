@@ -1,92 +1,104 @@
 import { readFile } from "node:fs/promises";
-import { LineCounter, parseDocument } from "yaml";
-import { z } from "zod";
-import type { Runbook } from "../types.ts";
+import { LineCounter, parseDocument, type Document } from "yaml";
+import { messageOf } from "../../lib/error.ts";
+import type { Runbook } from "../types/intake.ts";
+import { catalogSchema, type RunbookText } from "./schema.ts";
 
 /** A runbook file that cannot be read: each problem with its line. Nothing of such a file is used. */
-class CatalogError extends Error {
+export class CatalogError extends Error {
   override readonly name = "CatalogError";
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[], options?: ErrorOptions) {
+    super(problems.join("\n"), options);
+    this.problems = problems;
+  }
 }
 
-const matchSchema = z
-  .strictObject({
-    labels: z.record(z.string(), z.string()).optional(),
-    metric: z.string().optional(),
-    reason: z.string().optional(),
-  })
-  .refine((match) => Object.keys(match).length > 0, {
-    error: "must name at least one of labels, metric, reason",
-  });
+/** A runbook with what people want to know of it. */
+export interface CatalogRunbook extends Runbook {
+  readonly title: string;
+}
 
-const fileSchema = z.strictObject({
-  runbooks: z
-    .array(
-      z.strictObject({
-        id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, {
-          error: "must be lower-case letters, digits and dashes",
-        }),
-        title: z.string(),
-        match: matchSchema,
-        /** The policy's name for this situation; the alert's `metric` label when absent. */
-        trigger: z
-          .string()
-          .regex(/^[\w.-]+$/)
-          .optional(),
-      }),
-    )
-    .min(1),
-});
-
-type Match = z.infer<typeof matchSchema>;
+const TEXT_MAX = 1024 * 1024;
 
 /** @throws CatalogError with file, line and expectation for each problem */
-export async function loadCatalog(path: string): Promise<readonly Runbook[]> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw new CatalogError(`${path}: cannot be read`, { cause: error });
-  }
-  return parseCatalog(text, path);
+export async function loadCatalog(path: string): Promise<readonly CatalogRunbook[]> {
+  return parseCatalog(await readCatalog(path), path);
 }
 
-/** Plain YAML only: the core schema, no custom tags, aliases bounded by the library against bombs. */
-export function parseCatalog(text: string, path: string): readonly Runbook[] {
+/** @throws CatalogError */
+export async function readCatalog(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new CatalogError([`${path}: cannot be read`], { cause: error });
+  }
+}
+
+/**
+ * Plain YAML only: the core schema, no custom tags, aliases bounded by the library against bombs.
+ *
+ * @throws CatalogError
+ */
+export function parseCatalog(text: string, path: string): readonly CatalogRunbook[] {
+  if (text.length > TEXT_MAX)
+    throw new CatalogError([`${path}: is longer than ${TEXT_MAX} characters: ${text.length}`]);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, schema: "core", uniqueKeys: true });
   const broken = document.errors.map(
-    ({ message, pos }) => `${path}:${lines.linePos(pos[0]).line}: ${message}`,
+    ({ message, pos }) =>
+      `${path}:${lines.linePos(pos[0]).line}: ${message.split("\n", 1)[0] ?? ""}`,
   );
-  if (broken.length > 0) throw new CatalogError(broken.join("\n"));
+  if (broken.length > 0) throw new CatalogError(broken);
 
-  const parsed = fileSchema.safeParse(document.toJS({ maxAliasCount: 10 }));
+  const parsed = catalogSchema.safeParse(contentOf(document, path));
   if (!parsed.success) {
-    const problems = parsed.error.issues.map(({ path: where, message }) => {
-      const node = document.getIn(where.map(String), true) as
-        { range?: [number, number, number] } | undefined;
-      const line = node?.range === undefined ? 1 : lines.linePos(node.range[0]).line;
-      return `${path}:${line}: ${where.join(".")}: ${message}`;
-    });
-    throw new CatalogError(problems.join("\n"));
+    throw new CatalogError(
+      parsed.error.issues.map(({ path: where, message }) => {
+        const line = lineOf(document, where.map(String), lines);
+        return `${path}:${line}: ${where.join(".")}: ${message}`;
+      }),
+    );
   }
   const { runbooks } = parsed.data;
-  const repeated = runbooks.map(({ id }) => id).find((id, at, ids) => ids.indexOf(id) !== at);
-  if (repeated !== undefined)
-    throw new CatalogError(`${path}: two runbooks are called ${repeated}`);
-  return runbooks.map(({ id, match, trigger }) => ({
-    id,
-    trigger,
-    matches: ({ labels }) => matchesLabels(match, new Map(Object.entries(labels))),
-  }));
+  const repeated = runbooks.flatMap(({ id }, at) => {
+    const first = runbooks.findIndex((other) => other.id === id);
+    const line = lineOf(document, ["runbooks", String(at), "id"], lines);
+    return first === at ? [] : [`${path}:${line}: two runbooks are called ${id}`];
+  });
+  if (repeated.length > 0) throw new CatalogError(repeated);
+  return runbooks.map(toRunbook);
 }
 
-function matchesLabels(
-  { labels = {}, metric, reason }: Match,
-  own: ReadonlyMap<string, string>,
-): boolean {
-  return (
-    Object.entries(labels).every(([name, value]) => own.get(name) === value) &&
-    (metric === undefined || own.get("metric") === metric) &&
-    (reason === undefined || own.get("reason") === reason)
-  );
+function contentOf(document: Document, path: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 10 });
+  } catch (error) {
+    throw new CatalogError([`${path}: ${messageOf(error)}`], { cause: error });
+  }
+}
+
+/** Of the thing itself, or of the nearest thing around it that is there. */
+function lineOf(document: Document, where: readonly string[], lines: LineCounter): number {
+  const node = document.getIn(where, true) as { range?: [number, number, number] } | undefined;
+  if (node?.range !== undefined) return lines.linePos(node.range[0]).line;
+  return where.length === 0 ? 1 : lineOf(document, where.slice(0, -1), lines);
+}
+
+function toRunbook({ id, title, match, trigger }: RunbookText): CatalogRunbook {
+  const { labels = {}, metric, reason } = match;
+  const wanted = Object.entries({
+    ...labels,
+    ...(metric === undefined ? {} : { metric }),
+    ...(reason === undefined ? {} : { reason }),
+  }).map(([name, value]) => [name, new Set([value].flat())] as const);
+  return {
+    id,
+    title,
+    trigger,
+    // Own labels only: one may be called "constructor".
+    matches: ({ labels: own }) =>
+      wanted.every(([name, values]) => Object.hasOwn(own, name) && values.has(own[name] ?? "")),
+  };
 }

@@ -1,5 +1,5 @@
-import type { Approval } from "../approve.ts";
-import type { Run } from "../types.ts";
+import type { Approval } from "../approval/answer.ts";
+import type { Run } from "../types/run.ts";
 import { html, type Html } from "../../lib/pages/html.ts";
 import { page } from "../../lib/pages/layout.ts";
 

@@ -1,46 +1,42 @@
 import { canonicalJson, sha256Hex } from "../../lib/canonical.ts";
-import type { Action } from "../actions/types.ts";
-import { requestApproval } from "../approve.ts";
-import { decide, type Decision, type DecisionInput } from "../decide.ts";
-import { readBreaker } from "../guard.ts";
-import {
-  ClusterError,
-  type Cluster,
-  type Plan,
-  type Run,
-  type Target,
-  type Workload,
-} from "../types.ts";
-import { finish, move, type Progress, type RunDeps } from "./step.ts";
+import type { Prepared } from "../actions/types.ts";
+import { decide } from "../decide.ts";
+import { decisionRecord } from "../decision-record.ts";
+import { findAlertPods } from "../episode.ts";
+import { ClusterError } from "../types/cluster.ts";
+import type { Run, RunRule } from "../types/run.ts";
+import { parseTargetKey } from "../types/target.ts";
+import { actionOf, finish, move, secondsBetween, type Progress, type RunDeps } from "./step.ts";
 
-/** matched → approval_pending, approved or skipped_* */
+/** collected → approval_pending, approved or skipped_* */
 export async function decideAndAsk(run: Run, deps: RunDeps): Promise<Progress> {
   if (run.now > run.deadlineAt) {
     return finish(run, deps, "failed", "no plan could be made before the run's deadline");
   }
-  const breaker = await readBreaker(run.targetKey, deps.database, deps.breakerView);
-  const { switches } = deps;
-  const input = {
-    alert: run.trigger,
-    policy: deps.policyFor(run),
-    breaker,
-    switches,
-    now: run.now.toISOString(),
-  };
+  const input = await deps.facts.gather(run);
   const decision = decide(input);
-  const record = decisionRecord(input, decision, deps.codeVersion);
+  const record = {
+    decision: decisionRecord(input, decision, deps.codeVersion),
+    ...(input.policy.kind === "known" ? { policySha256: input.policy.document.sha256 } : {}),
+  };
   const { verdict } = decision;
-  if (verdict.kind === "skip")
-    return finish(run, deps, verdict.state, verdict.why, { decision: record });
+  if (verdict.kind === "skip") return finish(run, deps, verdict.state, verdict.why, record);
+  const { rule } = verdict;
+  if (verdict.kind === "shadow")
+    return finish(run, deps, "skipped_shadow", `${rule.text} only watches`, { ...record, rule });
 
-  const action = deps.actions[verdict.action];
-  const planned = await planFor(run, action, verdict.dryRun, deps);
-  if (typeof planned === "string")
-    return finish(run, deps, "skipped_target", planned, { decision: record });
-  const planHash = sha256Hex(canonicalJson(planned));
-  const step = { plan: planned, planHash, decision: record };
-  const detail = { plan: planned, plan_hash: planHash, path: decision.path };
-  if (!verdict.approval) {
+  const prepared = await prepare(run, rule, verdict.dryRun, deps);
+  if (prepared.kind === "refused")
+    return finish(run, deps, "skipped_target", prepared.why, { ...record, rule });
+  const { plan, preflight, rollback, blast } = prepared;
+  const planHash = sha256Hex(canonicalJson(plan));
+  const step = { ...record, rule, plan, planHash, preflight, rollback };
+  const stop = preflight.find(({ severity }) => severity === "stop");
+  if (stop !== undefined) return finish(run, deps, "skipped_target", stop.text, step);
+
+  const detail = { plan, plan_hash: planHash, path: decision.path };
+  const { approval } = verdict;
+  if (approval === undefined) {
     return move(run, deps, {
       ...step,
       state: "approved",
@@ -48,50 +44,31 @@ export async function decideAndAsk(run: Run, deps: RunDeps): Promise<Progress> {
     });
   }
   return move(run, deps, async (tx) => {
-    const expiresAt = await requestApproval(tx, { run, planHash, seconds: deps.approvalSeconds });
+    const seconds = deps.approvalSeconds;
+    const request = { run, planHash, ...approval, seconds, effect: plan.effect, blast };
+    const expiresAt = await deps.approvals.request(tx, request);
     const audit = [
       { event: "approval_pending", actor: "fettle", detail: { ...detail, expires_at: expiresAt } },
     ];
-    return { ...step, state: "approval_pending", audit };
+    const lookAfterSeconds = secondsBetween(run.now, expiresAt);
+    return { ...step, state: "approval_pending", audit, lookAfterSeconds };
   });
 }
 
-/** The plan, or why there is none for this workload. */
-async function planFor(
-  run: Run,
-  action: Action,
-  dryRun: boolean,
-  { cluster }: RunDeps,
-): Promise<Plan | string> {
-  const [clusterName = "", namespace = "", , name = ""] = run.targetKey.split("/");
-  const target = { cluster: clusterName, namespace, kind: "deployment", name } as const;
-  const workload = await readWorkload(target, cluster);
-  if (typeof workload === "string") return workload;
-  if (workload === undefined) return `there is no Deployment ${namespace}/${name}`;
-  return action.objection(workload) ?? action.plan(target, workload, { now: run.now, dryRun });
-}
-
-/** What the cluster refuses for good (no right, no such address) is an outcome; what may pass is tried again. */
-async function readWorkload(
-  target: Target,
-  cluster: Cluster,
-): Promise<Workload | string | undefined> {
+/** The plan, or why there is none. What the cluster refuses for good is an outcome; what may pass is tried again. */
+async function prepare(run: Run, rule: RunRule, dryRun: boolean, deps: RunDeps): Promise<Prepared> {
+  const target = parseTargetKey(run.targetKey, run.app);
+  const action = actionOf(rule.action, deps);
+  if (!action.kinds.includes(target.kind)) {
+    return { kind: "refused", why: `${rule.action} cannot be done to a ${target.kind}` };
+  }
+  const alertPods = await findAlertPods(run.id, deps.database);
+  const request = { target, rule, alertPods, now: run.now, dryRun, runId: run.id };
   try {
-    return await cluster.workload(target);
+    return await action.prepare(request, deps.cluster);
   } catch (error) {
-    if (error instanceof ClusterError && !error.retryable) return error.message;
+    if (error instanceof ClusterError && !error.retryable)
+      return { kind: "refused", why: error.message };
     throw error;
   }
-}
-
-/** Everything that the decision was made from, so that it can be replayed byte for byte. */
-function decisionRecord(input: DecisionInput, decision: Decision, codeVersion: string): object {
-  const canonical = canonicalJson(input);
-  return {
-    input,
-    input_sha256: sha256Hex(canonical),
-    policy_sha256: input.policy.sha256,
-    code_version: codeVersion,
-    ...decision,
-  };
 }

@@ -1,21 +1,35 @@
 import type { Log } from "../../lib/log.ts";
 import type { Database } from "../../lib/postgres.ts";
+import type { Actions } from "../actions/index.ts";
 import type { Action } from "../actions/types.ts";
-import type { Switches } from "../decide.ts";
+import type { AuthorityDeps } from "../authority.ts";
+import type { Facts } from "../facts.ts";
 import { moveRun, type Step } from "../ledger.ts";
-import type { Policy } from "../policy.ts";
-import type { BreakerView, Cluster, Enqueue, Plan, Run } from "../types.ts";
+import type { Approvals } from "../types/approval.ts";
+import type { Guard } from "../types/breaker.ts";
+import type { Cluster } from "../types/cluster.ts";
+import type { CollectorGate } from "../types/collect.ts";
+import type { Enqueue } from "../types/intake.ts";
+import type { Plan } from "../types/plan.ts";
+import type { ActionName } from "../types/policy.ts";
+import type { Run } from "../types/run.ts";
+import type { Verifier } from "../types/verify.ts";
 
-export interface RunDeps {
+/** What the steps of a run work with. */
+export interface RunDeps extends AuthorityDeps {
   readonly database: Database;
   readonly enqueue: Enqueue;
+  readonly facts: Facts;
+  readonly guard: Guard;
+  readonly approvals: Approvals;
+  readonly collector: CollectorGate;
+  readonly verifier: Verifier;
   readonly cluster: Cluster;
-  readonly actions: Readonly<Record<Plan["action"], Action>>;
-  readonly policyFor: (run: Run) => Policy;
-  readonly switches: Switches;
-  readonly breakerView: BreakerView | undefined;
+  readonly actions: Actions;
   readonly approvalSeconds: number;
   readonly verifySeconds: number;
+  /** How long a metric must stay well; 0 when the first good look is enough. */
+  readonly verifyHoldSeconds: number;
   readonly leaseSeconds: number;
   /** This worker, in the lease. */
   readonly owner: string;
@@ -26,7 +40,10 @@ export interface RunDeps {
 }
 
 /** A step ends in the run's next state, or waits for a person, the cluster or an alert. */
-export type Progress = { readonly kind: "moved"; readonly run: Run } | { readonly kind: "waiting" };
+export type Progress =
+  | { readonly kind: "moved"; readonly run: Run }
+  /** It gives its worker back. Undefined seconds: the next look is the one that was planned before. */
+  | { readonly kind: "waiting"; readonly lookAfterSeconds?: number };
 
 export async function move(
   run: Run,
@@ -54,4 +71,15 @@ export function ending(state: Step["state"], why: string, event: string = state)
 export function planOf(run: Run): Plan {
   if (run.plan === undefined) throw new Error(`run ${run.id} is ${run.state} without a plan`);
   return run.plan;
+}
+
+/** @throws Error for an action that a newer version's policy may have named */
+export function actionOf(name: ActionName, { actions }: Pick<RunDeps, "actions">): Action {
+  const action = actions[name];
+  if (action === undefined) throw new Error(`this version cannot do ${name}`);
+  return action;
+}
+
+export function secondsBetween(from: Date, to: Date): number {
+  return Math.max(0, (to.getTime() - from.getTime()) / 1000);
 }

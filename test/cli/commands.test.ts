@@ -151,7 +151,7 @@ describe("approve and reject", () => {
     const second = await workplace.fettle(["reject", id, "--as", "ivan"], env);
 
     expect(stranger).toMatchObject({ code: 3, stdout: "" });
-    expect(stranger.stderr).toBe("fettle: mallory is not in RUNBOOK_APPROVERS\n");
+    expect(stranger.stderr).toBe("fettle: mallory may not: not in the list of approvers\n");
     expect(first.code).toBe(0);
     expect(JSON.parse(first.stdout)).toEqual({ kind: "decided", runId: id });
     expect(second).toEqual({ code: 3, stdout: "", stderr: "fettle: already approved by ana\n" });

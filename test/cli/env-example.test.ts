@@ -6,6 +6,9 @@ test(".env.example holds exactly the services' variables (make env-example write
   expect(readFileSync(".env.example", "utf8")).toBe(renderEnvExample(await envSections()));
 });
 
+/** One database, one secret between detector and runbooks, one Prometheus. */
+const SAME_FOR_ALL = /^(AIOPS_(DATABASE_URL|WEBHOOK_SECRET)|PROM_(URL|TOKEN))$/;
+
 test("no two services mean different things by one name", async () => {
   const abouts = new Map<string, string[]>();
   for (const { shape } of await envSections()) {
@@ -13,9 +16,7 @@ test("no two services mean different things by one name", async () => {
       abouts.set(name, [...(abouts.get(name) ?? []), presence]);
   }
 
-  expect(
-    [...abouts].filter(
-      ([name, uses]) => uses.length > 1 && !/^AIOPS_(DATABASE_URL|WEBHOOK_SECRET)$/.test(name),
-    ),
-  ).toEqual([]);
+  expect([...abouts].filter(([name, uses]) => uses.length > 1 && !SAME_FOR_ALL.test(name))).toEqual(
+    [],
+  );
 });

@@ -90,7 +90,9 @@ test("only the listed files are scored, an empty cell is a gap that scores 0, an
 
 test.each([
   ["time,value\n2014-04-01 00:00:00,1\n", "the first line"],
-  ["timestamp,value\nyesterday,1\n", "row 1 has no timestamp"],
+  ["timestamp,value\nyesterday,1\n", 'line 2: "yesterday" is no time'],
+  ["timestamp,value\n2014-04-01 00:00:00,abc\n", 'line 2: "abc" is no number'],
+  ["timestamp,value\n2014-02-31 00:00:00,1\n", 'line 2: "2014-02-31 00:00:00" is no time'],
 ])("a file that cannot be read is named: %j", async (text, message) => {
   await put("a/bad.csv", text);
 

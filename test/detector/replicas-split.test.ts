@@ -48,7 +48,9 @@ test("replicas share the metrics: a late one gets its part, and who gave one awa
   for (const metric of METRICS) {
     await until(`one owner of ${metric} on all pages`, async () => {
       const { owned, series } = await shownOf(metric, one);
-      return owned === series && owned !== (await pageOf(one)).includes(`${metric}: another replica`);
+      return (
+        owned === series && owned !== (await pageOf(one)).includes(`${metric}: another replica`)
+      );
     });
   }
   const { checks } = (await (await fetch(`${one.url}/ready`)).json()) as {

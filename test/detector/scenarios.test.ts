@@ -268,3 +268,14 @@ describe.each(Object.keys(EXPECTED) as ShapeName[])("%s", (shape) => {
     expect(reasons).toEqual([[], [], ["absent"]]);
   });
 });
+
+test("what only ranks see is not called over while it lasts: bursts at half their load for five hours", () => {
+  const closed = SEEDS.map((seed) => {
+    const at = Math.round(LIVED_DAYS * DAY);
+    const series = openShape("bursty", seed, { name: "drop to 50 %", at, minutes: 300 });
+    const lived = goOn({ state: createSeriesState(), episode: QUIET }, series, 0, at);
+    return goOn(lived, series, at, at + 300).seen.filter(({ what }) => what === "closed").length;
+  });
+
+  expect(closed).toEqual([0, 0, 0, 0]);
+});

@@ -107,14 +107,16 @@ export type IncidentName = keyof typeof INCIDENTS;
 export function openShape(
   shape: ShapeName,
   seed: number,
-  incident?: { readonly name: IncidentName; readonly at: number },
+  incident?: { readonly name: IncidentName; readonly at: number; readonly minutes?: number },
 ): Series {
   const noise = mulberry32(seed * 31 + 5);
   return SHAPES[shape](mulberry32(seed * 7919 + 13), (index) => {
     if (incident === undefined) return 1;
     const { minutes, factor }: Incident = INCIDENTS[incident.name];
     const since = index - incident.at;
-    return since < 0 || since >= minutes ? 1 : factor(since, () => gaussian(noise));
+    return since < 0 || since >= (incident.minutes ?? minutes)
+      ? 1
+      : factor(since, () => gaussian(noise));
   });
 }
 

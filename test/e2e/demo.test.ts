@@ -46,7 +46,7 @@ test("shows the whole way in under a minute, and leaves a record that gpg opens"
   await gnupg.stop();
 }, 90_000);
 
-test("the cluster's log of the demo holds one dry run and no change", async () => {
+test("the cluster's log of the demo holds two dry runs, for the plan and for the run, and no change", async () => {
   const lines = (await readFile(join(folder, "whole", "kubernetes-requests.jsonl"), "utf8"))
     .trimEnd()
     .split("\n");
@@ -54,9 +54,9 @@ test("the cluster's log of the demo holds one dry run and no change", async () =
     (line) => JSON.parse(line) as { method: string; dryRun: boolean; effective: boolean },
   );
 
-  expect(requests.filter(({ method }) => method === "PATCH")).toMatchObject([
-    { dryRun: true, effective: false },
-  ]);
+  const patches = requests.filter(({ method }) => method === "PATCH");
+  expect(patches.length).toBeGreaterThanOrEqual(2);
+  expect(patches.filter(({ dryRun, effective }) => !dryRun || effective)).toEqual([]);
 });
 
 test("no secret of the demo stands in its log", async () => {
@@ -78,9 +78,7 @@ test("ends with an error, and says what did not happen, when the policy allows n
   });
 
   expect(code).toBe(1);
-  expect(stderr).toContain(
-    'skipped_no_policy: policy "env" has no rule for latency_p99:level_shift',
-  );
+  expect(stderr).toContain("skipped_no_policy: the policy has no rule for latency_p99:level_shift");
 }, 60_000);
 
 test("asks for --yes when there is no terminal to ask on", async () => {

@@ -28,6 +28,21 @@ interface Vendor {
 const markdown = (max: number) =>
   z.object({ type: z.literal("mrkdwn"), text: z.string().min(1).max(max), verbatim: z.boolean() });
 
+const plain = (max: number) =>
+  z.strictObject({
+    type: z.literal("plain_text"),
+    text: z.string().min(1).max(max),
+    emoji: z.boolean().optional(),
+  });
+
+/** A webhook's buttons can only lead somewhere. */
+const linkButton = z.strictObject({
+  type: z.literal("button"),
+  action_id: z.string().max(255),
+  text: plain(75),
+  url: z.url(),
+});
+
 /** Slack's incoming webhooks: 200 with the text `ok`, 400 `invalid_blocks` beyond the documented limits. */
 const SLACK: Vendor = {
   schema: z.strictObject({
@@ -38,6 +53,12 @@ const SLACK: Vendor = {
           z.strictObject({ type: z.literal("section"), text: markdown(3000) }),
           z.strictObject({ type: z.literal("section"), fields: z.array(markdown(2000)).max(10) }),
           z.strictObject({ type: z.literal("context"), elements: z.array(markdown(3000)).max(10) }),
+          z.strictObject({ type: z.literal("header"), text: plain(150) }),
+          z.strictObject({
+            type: z.literal("actions"),
+            block_id: z.string().max(255),
+            elements: z.array(linkButton).min(1).max(25),
+          }),
         ]),
       )
       .max(50),
@@ -94,7 +115,7 @@ const event = { routing_key: z.string().length(32), dedup_key: z.string().min(1)
 /** PagerDuty's Events API v2: 202 with the dedup_key, 400 for an event that is not of its form. */
 const PAGERDUTY: Vendor = {
   schema: z.union([
-    z.strictObject({ ...event, event_action: z.literal("resolve") }),
+    z.strictObject({ ...event, event_action: z.enum(["acknowledge", "resolve"]) }),
     z.strictObject({
       ...event,
       event_action: z.literal("trigger"),

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { ACTIVE_STATES } from "../../runbooks/types.ts";
+import { ACTIVE_STATES } from "../../runbooks/types/run.ts";
 import { fettle, waitUntil } from "../fakes/fettle.ts";
 import { brokenInvariants } from "./invariants.ts";
 import { givenWorld, type World } from "./world.ts";
@@ -17,6 +17,7 @@ const KILL_POINTS = [
   "inbox-claimed",
   "run-created",
   "after-matched",
+  "after-collected",
   "answered-before-commit",
   "answered-after-commit",
   "after-approved",
@@ -26,8 +27,14 @@ const KILL_POINTS = [
   "after-verifying",
 ] as const;
 
+/** Reached only by an action that goes pod by pod. */
+const KILL_POINT_OF_EVICTIONS = "evicted-one";
+
 /** Reached only by a run that ends while it waits for its answer. */
 const KILL_POINT_WITHOUT_ANSWER = "after-approval_pending";
+
+/** Reached only by a run whose runbook collects diagnostics: none does so far. */
+const KILL_POINT_OF_COLLECTIONS = "after-collecting";
 
 async function waitForState(world: World, state: string): Promise<void> {
   await waitUntil(
@@ -64,8 +71,9 @@ async function isUp({ service }: World): Promise<boolean> {
 async function inWorld(
   failpoint: string | undefined,
   work: (world: World) => Promise<void>,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const world = await givenWorld(failpoint);
+  const world = await givenWorld(failpoint, more);
   try {
     await work(world);
   } finally {
@@ -86,6 +94,30 @@ test.concurrent.each(KILL_POINTS)(
       expect(world.kubernetes.mutations()).toHaveLength(1);
       expect(await brokenInvariants(world)).toEqual([]);
     });
+  },
+  120_000,
+);
+
+test.concurrent(
+  "killed between two evictions, only the pods that are left are evicted",
+  async () => {
+    const more = { RUNBOOK_AUTOFIX_POLICY: "latency_p99:level_shift=restart_pods" };
+    await inWorld(
+      `${KILL_POINT_OF_EVICTIONS}:2`,
+      async (world) => {
+        await world.deliver("firing");
+        await waitForState(world, "approval_pending");
+        await world.approveOnPage();
+        await waitForState(world, "verifying");
+        await world.deliver("resolved");
+        await waitForState(world, "succeeded");
+
+        expect(world.service.deaths).toHaveLength(1);
+        expect(world.kubernetes.mutations()).toHaveLength(3);
+        expect(await brokenInvariants(world)).toEqual([]);
+      },
+      more,
+    );
   },
   120_000,
 );
@@ -148,5 +180,12 @@ test("every failpoint in the code is killed at here", () => {
     name === "after-${state}" ? ACTIVE_STATES.map((state) => `after-${state}`) : [name],
   );
 
-  expect([...new Set(names)].sort()).toEqual([...KILL_POINTS, KILL_POINT_WITHOUT_ANSWER].sort());
+  expect([...new Set(names)].sort()).toEqual(
+    [
+      ...KILL_POINTS,
+      KILL_POINT_OF_EVICTIONS,
+      KILL_POINT_WITHOUT_ANSWER,
+      KILL_POINT_OF_COLLECTIONS,
+    ].sort(),
+  );
 });

@@ -2,7 +2,8 @@ import { freePort } from "../../lib/free-port.ts";
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase, type Database } from "../../lib/postgres.ts";
 import { Secret } from "../../lib/secret.ts";
-import { findApproval, linkToken } from "../../runbooks/approve.ts";
+import { findApproval } from "../../runbooks/approval/answer.ts";
+import { linkToken } from "../../runbooks/approval/links.ts";
 import { attemptDelivery, deliverUntilAccepted } from "../fakes/alertmanager-sender.ts";
 import { startFettle, type FettleProcess } from "../fakes/fettle.ts";
 import { writeKubeconfig } from "../fakes/kubeconfig.ts";
@@ -18,8 +19,8 @@ const CANARIES = {
 } as const;
 
 const APP = "checkout";
-export const APPROVERS: readonly string[] = ["ana"];
-export const LIMITS = { hourly: 3, daily: 10 } as const;
+const APPROVERS: readonly string[] = ["ana"];
+const LIMITS = { hourly: 3, daily: 10 } as const;
 
 /** All that one run needs, on servers of its own: a database, a cluster, and a runbooks service that comes back. */
 export interface World {
@@ -27,6 +28,9 @@ export interface World {
   readonly database: Database;
   readonly kubernetes: Kubernetes;
   readonly service: SupervisedService;
+  readonly output: () => string;
+  readonly approvers: readonly string[];
+  readonly limits: typeof LIMITS;
   /** Delivers as Alertmanager does, until it is accepted. */
   readonly deliver: (status: "firing" | "resolved") => Promise<void>;
   /** Presses "Approve" on the page, again if no page comes back. Returns the last answer's status. */
@@ -36,7 +40,10 @@ export interface World {
 }
 
 /** @param failpoint where the service's first process kills itself; none when undefined */
-export async function givenWorld(failpoint?: string): Promise<World> {
+export async function givenWorld(
+  failpoint?: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<World> {
   const testDatabase = await createTestDatabase();
   const database = openDatabase(
     { url: testDatabase.url, applicationName: "fault", max: 2 },
@@ -50,13 +57,16 @@ export async function givenWorld(failpoint?: string): Promise<World> {
   const databaseUrl = Object.assign(new URL(testDatabase.url), {
     password: CANARIES.databasePassword, // the server trusts anybody, and ignores it
   }).href;
-  const env = environment(databaseUrl, kubeconfig.path);
+  const env = { ...environment(databaseUrl, kubeconfig.path), ...more };
   const service = await superviseService(env, failpoint);
   return {
     env,
     database,
     kubernetes,
     service,
+    output: service.output,
+    approvers: APPROVERS,
+    limits: LIMITS,
     deliver: async (status) => {
       const headers = { authorization: `Bearer ${CANARIES.token}` };
       await deliverUntilAccepted(async () =>

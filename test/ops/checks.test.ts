@@ -8,15 +8,16 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 
 /** What is planted into a copy of the sources: a line at the end of a file, which is new or one of ours. */
 const PLANTED: Readonly<Record<string, string>> = {
-  "lib/planted.ts": `import "../runbooks/types.ts";`,
+  "lib/planted.ts": `import "../runbooks/types/run.ts";`,
   "lib/planted-test.ts": `import "../test/fakes/clock.ts";`,
   "lib/planted-dev.ts": `import fc from "fast-check"; export const planted = fc;`,
   "lib/planted-nothing.ts": `import "./there-is-no-such-file.ts";`,
   "lib/planted-vendor.ts": `import type { Redis } from "ioredis"; export type Planted = Redis;`,
-  "detector/planted.ts": `import "../runbooks/types.ts";`,
+  "detector/planted.ts": `import "../runbooks/types/run.ts";`,
   "exporter/planted-a.ts": `import "./planted-b.ts";`,
   "exporter/planted-b.ts": `import "./planted-a.ts";`,
   "runbooks/match.ts": `import "./parse.ts";`,
+  "runbooks/collect/planted.ts": `import "../match.ts";`,
   "runbooks/steps/execute.ts": `import "./verify.ts";`,
   "runbooks/planted-adapter.ts": `import "./adapters/redis.ts";`,
   "runbooks/planted-vendor.ts": `export const planted = async () => import("ioredis");`,
@@ -35,6 +36,7 @@ const RULES = [
   ["a service imports another", "services-never-meet", "detector/planted.ts"],
   ["two files import each other", "no-cycles", "exporter/planted-a.ts"],
   ["a stage imports a stage", "stages-never-meet", "runbooks/match.ts"],
+  ["a stage's folder imports a stage", "stages-never-meet", "runbooks/collect/planted.ts"],
   ["a step imports a step", "steps-never-meet", "runbooks/steps/execute.ts"],
   ["a stage imports an adapter", "only-service-sees-adapters", "runbooks/planted-adapter.ts"],
   ["a stage imports a vendor, late", "vendors-live-in-adapters", "runbooks/planted-vendor.ts"],
@@ -49,8 +51,10 @@ let copy: string;
 
 beforeAll(async () => {
   copy = await copySources();
-  for (const [path, line] of Object.entries(PLANTED))
+  for (const [path, line] of Object.entries(PLANTED)) {
+    await mkdir(dirname(join(copy, path)), { recursive: true });
     await appendFile(join(copy, path), `${line}\n`);
+  }
 });
 afterAll(async () => rm(copy, { recursive: true, force: true }));
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { Secret } from "../../lib/secret.ts";
-import { findApproval, linkToken } from "../../runbooks/approve.ts";
+import { findApproval } from "../../runbooks/approval/answer.ts";
+import { linkToken } from "../../runbooks/approval/links.ts";
 import { waitUntil } from "../fakes/fettle.ts";
 import { APPROVAL_SECRET, frame, givenService, post } from "./given-service.ts";
 import type { GivenFrame, GivenService } from "./given-service.ts";
@@ -176,6 +177,22 @@ describe("pressing the button", () => {
     expect(rows).toMatchObject([
       { actor: "ana", detail: { via: "page", reason: "seen it before" } },
     ]);
+  });
+
+  test("is refused when the browser says that the form stands on another site", async () => {
+    const { approvalId: id, ...request } = await givenRequest();
+    const token = await request.tokenOf("ana");
+    const fields = new URLSearchParams({ id, token });
+    const from = async (site: string) =>
+      fetch(`${service.url}/approve`, {
+        method: "POST",
+        body: fields,
+        headers: { "sec-fetch-site": site },
+      });
+
+    expect((await from("cross-site")).status).toBe(403);
+    expect((await from("same-site")).status).toBe(403);
+    expect((await from("same-origin")).status).toBe(200);
   });
 
   test("rejects: the run has ended, and nothing is changed in the cluster", async () => {

@@ -48,6 +48,8 @@ export async function givenService(
     RUNBOOK_AUTOFIX_POLICY: "latency_p99:level_shift=rollout_restart",
     RUNBOOK_APPROVERS: "ana,ivan",
     RUNBOOK_APPROVAL_SECRET: APPROVAL_SECRET,
+    RUNBOOK_MAX_UNHEALTHY_TARGETS: "1000", // many tests, one database
+    RUNBOOK_MAX_UNHEALTHY_PERCENT: "100",
     KUBECONFIG: kubeconfig.path,
     ...more,
   });

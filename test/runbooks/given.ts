@@ -2,13 +2,21 @@ import { silentLog } from "../../lib/log.ts";
 import { openDatabase, type Database } from "../../lib/postgres.ts";
 import { actionNames, actions } from "../../runbooks/actions/index.ts";
 import { admitDelivery, admitWaitingEpisode } from "../../runbooks/admit.ts";
+import { openApprovals } from "../../runbooks/approval/request.ts";
+import type { Switches } from "../../runbooks/decide.ts";
 import { findWaitingEpisodes } from "../../runbooks/episode.ts";
 import { answerRun } from "../../runbooks/operations.ts";
 import { parseCatalog } from "../../runbooks/catalog/load.ts";
-import { parsePolicy } from "../../runbooks/policy.ts";
+import { openFacts } from "../../runbooks/facts.ts";
+import { openGuard } from "../../runbooks/guard.ts";
+import { openCollector } from "../../runbooks/open-collector.ts";
+import { openVerifier } from "../../runbooks/open-verifier.ts";
+import { fixedPolicy } from "../../runbooks/policy/document.ts";
+import { parsePolicy } from "../../runbooks/policy/parse.ts";
 import { advanceRun } from "../../runbooks/run.ts";
 import type { RunDeps } from "../../runbooks/steps/step.ts";
 import { storeDelivery, type Receipt } from "../../runbooks/store.ts";
+import type { BreakerView } from "../../runbooks/types/breaker.ts";
 import { fakeCluster, type FakeCluster } from "../fakes/cluster.ts";
 
 interface GivenAlert {
@@ -26,6 +34,9 @@ const LABELS = {
   namespace: "shop",
 };
 
+/** What a test changes; facts, guard and approvals are made anew from it unless they are given. */
+export type GivenChange = Partial<RunDeps> & { readonly breakerView?: BreakerView };
+
 export interface Given {
   readonly deps: RunDeps;
   readonly cluster: FakeCluster;
@@ -36,7 +47,7 @@ export interface Given {
   ) => Promise<Receipt>;
   /** What the sweep does for alerts whose target has rested. */
   readonly admitWaiting: () => Promise<void>;
-  readonly advance: (runId: string, change?: Partial<RunDeps>) => Promise<void>;
+  readonly advance: (runId: string, change?: GivenChange) => Promise<void>;
   readonly answer: (
     runId: string,
     verdict: "approved" | "rejected",
@@ -49,36 +60,13 @@ export interface Given {
 }
 
 /** A service's worth of runbooks on a test database, for an app of its own, with a cluster that remembers what was done. */
-export function given(database: Database, app: string, change: Partial<RunDeps> = {}): Given {
+export function given(database: Database, app: string, change: GivenChange = {}): Given {
   const cluster = fakeCluster();
   const jobs: Given["jobs"] = [];
   const enqueue: RunDeps["enqueue"] = async (_tx, queue, data) => {
     jobs.push({ queue, data });
   };
-  const policy = parsePolicy("latency_p99:level_shift=rollout_restart", "env", actionNames);
-  const deps: RunDeps = {
-    database,
-    enqueue,
-    cluster,
-    actions,
-    policyFor: () => policy,
-    switches: {
-      enabled: true,
-      dryRun: false,
-      requireApproval: true,
-      approvers: ["ana", "ivan"],
-      limits: { hourly: 3, daily: 10 },
-    },
-    breakerView: undefined,
-    approvalSeconds: 60,
-    verifySeconds: 60,
-    leaseSeconds: 30,
-    owner: "worker-1",
-    codeVersion: "test",
-    log: silentLog,
-    moved: () => undefined,
-    ...change,
-  };
+  const deps = depsOf({ database, enqueue, cluster, ...change });
   const catalog = parseCatalog(
     "runbooks: [{ id: anomaly, title: t, match: { labels: { alertname: AIOpsAnomalyDetected } } }]",
     "test",
@@ -86,7 +74,10 @@ export function given(database: Database, app: string, change: Partial<RunDeps> 
   const admitDeps = {
     database,
     log: silentLog,
-    enqueue,
+    enqueueAll: async (_tx: unknown, queue: string, all: readonly object[]) => {
+      jobs.push(...all.map((data) => ({ queue, data })));
+    },
+    sourceNamespacesOf: () => null,
     catalog,
     cluster: "default",
     cooldownSeconds: 900,
@@ -126,7 +117,8 @@ export function given(database: Database, app: string, change: Partial<RunDeps> 
       await admitDelivery(receipt.id, admitDeps);
       return receipt;
     },
-    advance: async (runId, more = {}) => advanceRun(runId, { ...deps, ...more }),
+    advance: async (runId, more = {}) =>
+      advanceRun(runId, depsOf({ database, enqueue, cluster, ...change, ...more })),
     answer: async (runId, verdict, by = "ana") =>
       answerRun({ runId, verdict, by, via: "cli", reason: undefined }, deps.switches.approvers, {
         database,
@@ -146,6 +138,46 @@ export function given(database: Database, app: string, change: Partial<RunDeps> 
           [runId],
         )
       ).rows.map(({ event }) => event),
+  };
+}
+
+type Own = Pick<RunDeps, "database" | "enqueue" | "cluster">;
+
+const SWITCHES: Switches = {
+  enabled: true,
+  dryRun: false,
+  requireApproval: true,
+  approvers: ["ana", "ivan"],
+  limits: { hourly: 3, daily: 10 },
+  unhealthy: { percent: 100, recentTargets: 1_000 }, // tests of one file share a database
+};
+
+/** Tests of one file share a namespace, and none of them is to see the others' alerts. */
+const LARGE_NAMESPACE = { countWorkloads: async () => 1_000 };
+
+function depsOf({ breakerView: view, ...change }: Own & GivenChange): RunDeps {
+  const { database, switches = SWITCHES } = change;
+  const text = "latency_p99:level_shift=rollout_restart";
+  const { policy = fixedPolicy(parsePolicy(text, actionNames)) } = change;
+  const { guard = openGuard({ database, limits: switches.limits, view }) } = change;
+  return {
+    policy,
+    switches,
+    guard,
+    facts: openFacts({ database, policy, guard, switches, census: LARGE_NAMESPACE }),
+    approvals: openApprovals({ database, approvers: switches.approvers }),
+    collector: openCollector(),
+    verifier: openVerifier({ queries: new Map(), source: undefined }),
+    actions,
+    approvalSeconds: 60,
+    verifySeconds: 60,
+    verifyHoldSeconds: 180,
+    leaseSeconds: 30,
+    owner: "worker-1",
+    codeVersion: "test",
+    log: silentLog,
+    moved: () => undefined,
+    ...change,
   };
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { parseCatalog } from "../../runbooks/catalog/load.ts";
-import { keyOf, matchRunbook, targetOf } from "../../runbooks/match.ts";
+import { matchRunbook, targetOf } from "../../runbooks/match.ts";
+import type { Target } from "../../runbooks/types/target.ts";
 
 const catalog = parseCatalog(
   `runbooks:
@@ -32,18 +33,45 @@ test("the target is the deployment, else the app, of the alert's namespace, in t
   expect(target({ namespace: "shop", app: "a", deployment: "b" })).toMatchObject({
     target: { cluster: "default", name: "b" },
   });
-  expect(keyOf({ cluster: "eu-1", namespace: "shop", kind: "deployment", name: "b" })).toBe(
-    "eu-1/shop/deployment/b",
-  );
+});
+
+test.each<[Record<string, string>, string]>([
+  [{ deployment: "b", app: "a", pod: "c-0" }, "deployment/b of a"],
+  [{ statefulset: "db" }, "statefulset/db of db"],
+  [{ daemonset: "fluentd", app: "logs" }, "daemonset/fluentd of logs"],
+  [{ deployment: "api.v2" }, "deployment/api.v2 of api.v2"],
+  [{ pod: "checkout-7c9d8f6b5c-x2k4z", container: "app" }, "deployment/checkout of checkout"],
+  [{ pod: "check-out-7c9d8f6b5c-x2k4z", app: "shop" }, "deployment/check-out of shop"],
+  [{ pod: "db-0" }, "statefulset/db of db"],
+  [{ pod: "fluentd-x7k2p", app: "logs" }, "deployment/logs of logs"],
+  [{ deployment: "b", app: "../a" }, "deployment/b of b"],
+])("%j is about %s", (labels, expected) => {
+  const found = target({ namespace: "shop", ...labels });
+
+  expect(found.kind === "target" && found.target).toMatchObject({ namespace: "shop" });
+  expect(found.kind === "target" && textOf(found.target)).toBe(expected);
+});
+
+function textOf({ kind, name, app }: Target): string {
+  return `${kind}/${name} of ${app}`;
+}
+
+test("a container of the hypervisor is found by its name and its project", () => {
+  expect(target({ container: "web-1", project: "default" })).toMatchObject({
+    target: { namespace: "default", kind: "container", name: "web-1", app: "web-1" },
+  });
 });
 
 test.each<[Record<string, string>, RegExp]>([
   [{ app: "checkout" }, /namespace/],
-  [{ namespace: "shop" }, /deployment and app/],
+  [{ namespace: "shop" }, /pod and app name no workload/],
   [{ namespace: "../../secrets", app: "checkout" }, /namespace/],
-  [{ namespace: "shop", app: "checkout/scale" }, /deployment and app/],
-  [{ namespace: "shop", app: "$(reboot)" }, /deployment and app/],
-  [{ namespace: "shop", app: "a".repeat(64) }, /deployment and app/],
+  [{ namespace: "shop", app: "checkout/scale" }, /pod and app name no workload/],
+  [{ namespace: "shop", app: "$(reboot)" }, /pod and app name no workload/],
+  [{ namespace: "shop", app: "a".repeat(64) }, /pod and app name no workload/],
+  [{ namespace: "shop", deployment: "A_b", app: "checkout" }, /pod and app name no workload/],
+  [{ namespace: "shop", pod: "backup-29424495-x7k2p" }, /pod and app name no workload/],
+  [{ namespace: "shop", pod: "fluentd-x7k2p" }, /pod and app name no workload/],
   [
     { namespace: "shop", app: "checkout", cluster: "us-1" },
     /about cluster "us-1", this service reaches default/,

@@ -3,6 +3,8 @@ import { systemClock } from "../../lib/clock.ts";
 import { buildApp, listen, type ListeningServer } from "../../lib/http.ts";
 import { createRegistry } from "../../lib/metrics.ts";
 import { Secret } from "../../lib/secret.ts";
+import { openSources } from "../../runbooks/sources.ts";
+import { trustedProxies } from "../../runbooks/trusted-proxies.ts";
 import { createRunbooksMetrics } from "../../runbooks/metrics.ts";
 import { addRoutes } from "../../runbooks/routes.ts";
 import { waitUntil } from "../fakes/fettle.ts";
@@ -73,21 +75,34 @@ test("without its database it is alive, not ready, and asks the sender to come a
   expect(await get("/ready")).toMatchObject({ status: 200 });
 });
 
-/** The same routes in front of an inbox that is full. */
-async function startFull(): Promise<ListeningServer> {
+/** The same routes in front of an intake that takes nothing more. */
+async function startFull(why: string): Promise<ListeningServer> {
   const registry = createRegistry("runbooks");
   const readiness = async () => ({ ready: true, checks: {} });
   const app = buildApp({ service: "runbooks", log: service.log, registry, readiness }, (router) => {
     addRoutes(router, {
-      credentials: {
-        token: new Secret(TOKEN),
-        hmacKey: new Secret(HMAC_KEY),
-        allowAnonymous: false,
+      intake: {
+        database: service.database,
+        load: {
+          refusal: () => why,
+          take: () => true,
+          give: () => undefined,
+          drain: () => undefined,
+        },
+        log: service.log,
+        sources: openSources({
+          webhookToken: new Secret(TOKEN),
+          webhookSecret: new Secret(HMAC_KEY),
+          sourcesFile: undefined,
+          host: "127.0.0.1",
+        }),
+        proxies: trustedProxies([]),
+        certificateHeader: undefined,
+        timestampHeader: "x-time",
       },
       database: service.database,
       enqueue: async () => undefined,
       clock: systemClock,
-      inboxIsFull: () => true,
       approvers: [],
       approvalSecret: new Secret(APPROVAL_SECRET),
       metrics: createRunbooksMetrics(registry),
@@ -96,8 +111,8 @@ async function startFull(): Promise<ListeningServer> {
   return listen(app, { host: "127.0.0.1", port: 0 });
 }
 
-test("with too many alerts waiting it asks the sender to come again, and stores nothing", async () => {
-  const full = await startFull();
+test("when it can take nothing more it asks the sender to come again, and stores nothing", async () => {
+  const full = await startFull("Too many alerts are waiting");
   const before = (await service.database.query("SELECT 1 FROM inbox")).rowCount;
 
   const answer = await post(full, frame());

@@ -134,12 +134,11 @@ test.each<[string, unknown, RegExp]>([
     },
     /^alerts\.0/,
   ],
-])("says quickly what is wrong with %s", (_name, value, problem) => {
-  const body = bytes(value);
-  const start = performance.now();
+])("says what is wrong with %s, and no more than five things", (_name, value, problem) => {
+  const said = problemOf(bytes(value));
 
-  expect(problemOf(body)).toMatch(problem);
-  expect(performance.now() - start).toBeLessThan(5_000);
+  expect(said).toMatch(problem);
+  expect(said.split("; ").length).toBeLessThanOrEqual(5);
 });
 
 test("counts no brackets inside strings", () => {

@@ -2,9 +2,20 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { armFailpoint } from "../../lib/failpoint.ts";
 import type { Database } from "../../lib/postgres.ts";
 import { takeSlot } from "../../runbooks/guard.ts";
-import { findDueRuns, leaseRun, LeaseLost, moveRun } from "../../runbooks/ledger.ts";
+import {
+  findDueRuns,
+  findRun,
+  leaseRun,
+  LeaseLost,
+  moveRun,
+  recordProgress,
+} from "../../runbooks/ledger.ts";
+import { fixedPolicy } from "../../runbooks/policy/document.ts";
+import { parsePolicy } from "../../runbooks/policy/parse.ts";
 import type { RunDeps } from "../../runbooks/steps/step.ts";
-import { ClusterError, type Run } from "../../runbooks/types.ts";
+import { ClusterError } from "../../runbooks/types/cluster.ts";
+import type { Run } from "../../runbooks/types/run.ts";
+import { waitUntil } from "../fakes/fettle.ts";
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { given, openTestDatabase, slotsOf, stateOf, waitingRun } from "./given.ts";
 
@@ -50,7 +61,7 @@ test("a run that somebody works on is left alone, and found again when its lease
   expect(await findDueRuns(database)).not.toContain(id);
 
   await database.query(
-    "UPDATE runs SET lease_until = now() - interval '1 second', updated_at = now() - interval '6 seconds' WHERE id = $1",
+    "UPDATE runs SET lease_until = now() - interval '1 second', look_at = now() WHERE id = $1",
     [id],
   );
   expect(await findDueRuns(database)).toContain(id);
@@ -66,14 +77,14 @@ test("a run that verifies makes no jobs of its own, however often it is looked a
 
   expect(await stateOf(setup)).toBe("verifying");
   expect(setup.jobs).toEqual([]);
-  expect(await findDueRuns(database)).toContain(id);
+  await waitUntil("its next look", 5_000, async () => (await findDueRuns(database)).includes(id));
 });
 
 test.each<[string, (deps: RunDeps) => Partial<RunDeps>]>([
   ["the kill switch", ({ switches }) => ({ switches: { ...switches, enabled: false } })],
   ["a switch to dry-run", ({ switches }) => ({ switches: { ...switches, dryRun: true } })],
   ["the approver's lost right", ({ switches }) => ({ switches: { ...switches, approvers: [] } })],
-  ["a removed rule", () => ({ policyFor: () => ({ key: "env", rules: [], sha256: "" }) })],
+  ["a removed rule", () => ({ policy: fixedPolicy(parsePolicy("", new Set())) })],
 ])("%s stops a run that the cluster has not answered yet", async (_name, change) => {
   const setup = given(database, nextApp());
   const id = await waitingRun(setup);
@@ -119,6 +130,10 @@ test("a worker that lost its lease writes nothing any more", async () => {
   await expect(
     moveRun(first as Run, { state: "failed", audit: [{ event: "failed", actor: "x" }] }, database),
   ).rejects.toThrow(LeaseLost);
+  const audit = [{ event: "progress", actor: "x" }];
+  await expect(
+    recordProgress(first as Run, { progress: { pods: 1 }, audit }, database),
+  ).rejects.toThrow(LeaseLost);
 
   expect(await stateOf(setup)).toBe("matched");
   expect(await setup.events(id)).toEqual(["request"]);
@@ -136,7 +151,22 @@ test("without its audit row a change does not happen", async () => {
   await database.query("ALTER TABLE runbooks_audit DROP CONSTRAINT no_intent");
 
   expect(await stateOf(setup)).toBe("approved");
-  expect(setup.cluster.restarts).toEqual([]);
+  expect(setup.cluster.effects).toEqual([]);
+});
+
+test("what an action has done so far is there for the next worker, in the record as well", async () => {
+  const setup = given(database, nextApp());
+  await setup.deliver([{}]);
+  const id = (await setup.runs())[0]?.id ?? "";
+  const run = await leaseRun({ id, owner: "worker-1", seconds: 30 }, database);
+  const audit = [{ event: "progress", actor: "fettle", detail: { pod: "a" } }];
+
+  await recordProgress(run as Run, { progress: { done: ["a"] }, audit }, database);
+
+  const after = await findRun(id, database);
+  expect(after?.progress).toEqual({ done: ["a"] });
+  expect(after?.stateSince).toEqual(run?.stateSince);
+  expect(await setup.events(id)).toEqual(["request", "progress"]);
 });
 
 test("64 people answering 20 requests at the same moment give 20 decisions", async () => {
@@ -170,7 +200,10 @@ test("64 racing runs of one app take exactly the slots of the limit", async () =
   const slots = await Promise.all(
     Array.from({ length: 64 }, async (_, at) =>
       database.inTransaction(async (tx) =>
-        takeSlot({ appKey, runId: `${app}${at + 1}`, limits: { hourly: 3, daily: 10 } }, tx),
+        takeSlot(
+          { appKeys: [appKey], runId: `${app}${at + 1}`, limits: { hourly: 3, daily: 10 } },
+          tx,
+        ),
       ),
     ),
   );
@@ -185,7 +218,7 @@ test("a run's second try keeps its slot and takes no other", async () => {
   const appKey = `retry-${id}`;
   const take = async () =>
     database.inTransaction(async (tx) =>
-      takeSlot({ appKey, runId: id, limits: { hourly: 1, daily: 1 } }, tx),
+      takeSlot({ appKeys: [appKey], runId: id, limits: { hourly: 1, daily: 1 } }, tx),
     );
 
   expect([await take(), await take()]).toEqual([{ taken: true }, { taken: true }]);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Database } from "../../lib/postgres.ts";
-import { ClusterError } from "../../runbooks/types.ts";
+import { ClusterError } from "../../runbooks/types/cluster.ts";
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { given, openTestDatabase, slotsOf, stateOf, waitingRun, type Given } from "./given.ts";
 
@@ -22,7 +22,7 @@ afterAll(async () => {
 test("asks, executes once, verifies, and writes each step down in order", async () => {
   const setup = given(database, nextApp());
   const id = await waitingRun(setup);
-  expect(setup.cluster.restarts).toEqual([]);
+  expect(setup.cluster.effects).toEqual([]);
 
   await setup.answer(id, "approved");
   await setup.advance(id);
@@ -53,7 +53,7 @@ test("in a dry run only asks the server, changes nothing and uses no slot", asyn
   await setup.advance(id, dry);
 
   expect(await stateOf(setup)).toBe("skipped_dry_run");
-  expect(setup.cluster.restarts).toMatchObject([{ dryRun: true }]);
+  expect(setup.cluster.restarts).toMatchObject([{ dryRun: true }, { dryRun: true }]);
   expect(setup.cluster.effects).toEqual([]);
   expect(await slotsOf(app, database)).toBe(0);
 });
@@ -88,7 +88,7 @@ test("ends rejected, and a second answer changes nothing", async () => {
 
   expect(late).toEqual({ kind: "closed", state: "rejected", by: "ana" });
   expect(await stateOf(setup)).toBe("rejected");
-  expect(setup.cluster.restarts).toEqual([]);
+  expect(setup.cluster.effects).toEqual([]);
 });
 
 test("expires when nobody answers: time never approves", async () => {
@@ -123,7 +123,7 @@ test("lets be what has resolved by itself, before and after the approval", async
     "resolved_before_action",
     "resolved_before_action",
   ]);
-  expect([...before.cluster.restarts, ...after.cluster.restarts]).toEqual([]);
+  expect([...before.cluster.effects, ...after.cluster.effects]).toEqual([]);
   expect(await before.answer(first, "approved")).toMatchObject({
     kind: "closed",
     state: "cancelled",
@@ -134,7 +134,7 @@ test("refuses somebody who is not an approver, and writes the attempt down", asy
   const setup = given(database, nextApp());
   const id = await waitingRun(setup);
 
-  expect(await setup.answer(id, "approved", "mallory")).toEqual({ kind: "not_allowed" });
+  expect(await setup.answer(id, "approved", "mallory")).toMatchObject({ kind: "not_allowed" });
 
   expect(await stateOf(setup)).toBe("approval_pending");
   expect(await setup.events(id)).toContain("approval_denied");
@@ -280,7 +280,7 @@ test("records the whole input of its decision", async () => {
     code_version: "test",
     input: {
       alert: { trigger: "latency_p99", reason: "level_shift" },
-      breaker: { usedHour: 0 },
+      breakers: { target: { usedHour: 0 }, app: { usedHour: 0 } },
       switches: { dryRun: false },
     },
     input_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),

@@ -21,7 +21,7 @@ afterAll(async () => {
 
 test("a run that fails whenever it is looked at, and a delivery likewise, hold up no others", async () => {
   for (const app of ["first", "second", "third"]) await given(database, app).deliver([{}]);
-  await database.query("UPDATE runs SET updated_at = now() - interval '1 minute'");
+  await database.query("UPDATE runs SET look_at = now() - interval '1 minute'");
   await database.query(
     "UPDATE inbox SET processed_at = NULL, received_at = now() - interval '1 minute'",
   );

@@ -1,15 +1,16 @@
-import { replicasOf } from "./deployment.ts";
 import type { Store } from "./store.ts";
 import type { Json, KubernetesObject, Target } from "./types.ts";
-import { countPods, replacePods } from "./workload.ts";
+import { countPods, replacePods, replicasOf, type WorkloadResource } from "./workload.ts";
 
 /** The part of the way after which the change is noticed (observedGeneration), before pods are replaced. */
 const NOTICED_AFTER = 0.3;
 
-/** Brings a Deployment's pods and status after its spec, in two steps with a delay, as the real controllers do. */
+export type WorkloadTarget = Target & { readonly resource: WorkloadResource };
+
+/** Brings a workload's pods and status after its spec, in two steps with a delay, as the real controllers do. */
 export interface Controller {
   /** The spec changed, or a pod is gone. A newer change restarts the way. */
-  readonly notice: (deployment: KubernetesObject) => void;
+  readonly notice: (target: WorkloadTarget) => void;
   /** Milliseconds from a change to all pods ready; Infinity: the rollout never gets there. */
   readonly setReadyAfterMs: (milliseconds: number) => void;
   readonly stop: () => void;
@@ -24,10 +25,10 @@ export function startController(store: Store, initialReadyAfterMs: number): Cont
   };
   const noticedAfterMs = () => (Number.isFinite(readyAfterMs) ? readyAfterMs * NOTICED_AFTER : 0);
   return {
-    notice: ({ metadata: { uid, namespace, name } }) => {
-      const target: Target = { resource: "deployments", group: "apps", namespace, name };
-      timers.get(uid)?.forEach(clearTimeout);
-      timers.set(uid, [
+    notice: (target) => {
+      const key = `${target.resource}/${target.namespace ?? ""}/${target.name ?? ""}`;
+      timers.get(key)?.forEach(clearTimeout);
+      timers.set(key, [
         ...later(noticedAfterMs(), () => {
           writeStatus(store, target);
         }),
@@ -45,37 +46,56 @@ export function startController(store: Store, initialReadyAfterMs: number): Cont
   };
 }
 
-/** The end of a rollout: pods as the spec says, status as the pods are. Also how a Deployment is first made. */
-export function settle(store: Store, target: Target): void {
-  const deployment = store.get(target);
-  if (deployment === undefined) return;
-  replacePods(store, deployment);
+/** The end of a rollout: pods as the spec says, status as the pods are. Also how a workload is first made. */
+export function settle(store: Store, target: WorkloadTarget): void {
+  const workload = store.get(target);
+  if (workload === undefined) return;
+  replacePods(store, target.resource, workload);
   writeStatus(store, target);
 }
 
-function writeStatus(store: Store, target: Target): void {
-  const deployment = store.get(target);
-  if (deployment === undefined) return;
-  store.put("deployments", { ...deployment, status: statusOf(store, deployment) });
+/** Counts the pods as they are now. */
+export function writeStatus(store: Store, target: WorkloadTarget): void {
+  const workload = store.get(target);
+  if (workload === undefined) return;
+  const status =
+    target.resource === "daemonsets"
+      ? daemonSetStatus(store, workload)
+      : statusOf(store, target.resource, workload);
+  store.put(target.resource, { ...workload, status });
 }
 
-function statusOf(store: Store, deployment: KubernetesObject): Json {
-  const { all, updated } = countPods(store, deployment);
-  const desired = replicasOf(deployment.spec);
+/** A DaemonSet counts nodes, and leaves out no required number. */
+function daemonSetStatus(store: Store, workload: KubernetesObject): Json {
+  const { updated, ready, all } = countPods(store, "daemonsets", workload);
+  return {
+    observedGeneration: workload.metadata.generation,
+    desiredNumberScheduled: replicasOf(workload.spec),
+    currentNumberScheduled: all,
+    numberMisscheduled: 0,
+    numberReady: ready,
+    updatedNumberScheduled: updated,
+    numberAvailable: ready,
+  };
+}
+
+function statusOf(store: Store, resource: WorkloadResource, workload: KubernetesObject): Json {
+  const { all, updated, ready } = countPods(store, resource, workload);
+  const desired = replicasOf(workload.spec);
   const done = updated === desired && all === desired;
   const counts = {
     replicas: all,
     updatedReplicas: updated,
-    readyReplicas: all,
-    availableReplicas: all,
-    unavailableReplicas: Math.max(0, desired - all),
+    readyReplicas: ready,
+    availableReplicas: ready,
+    unavailableReplicas: Math.max(0, desired - ready),
   };
   return {
-    observedGeneration: deployment.metadata.generation,
+    observedGeneration: workload.metadata.generation,
     // Go leaves zeros out, so a client that does not expect undefined must fail here too.
     ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)),
     conditions: [
-      condition("Available", all >= desired, "MinimumReplicas"),
+      condition("Available", ready >= desired, "MinimumReplicas"),
       condition("Progressing", true, done ? "NewReplicaSetAvailable" : "ReplicaSetUpdated"),
     ],
   };

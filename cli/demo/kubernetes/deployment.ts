@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
+import { checkKeys } from "./create.ts";
 import { isObject } from "./patch.ts";
 import { badRequest, invalid, modified, otherUid } from "./status.ts";
 import type { Json, KubernetesObject, Target } from "./types.ts";
+import { isWorkload, replicasOf } from "./workload.ts";
 
 /**
  * Turns what a client made of an object into what is stored: checks its preconditions, keeps what only the server may
@@ -19,18 +21,21 @@ export function accept(
   const wanted = isObject(candidate["metadata"]) ? candidate["metadata"] : {};
   checkPreconditions(before, wanted, target);
   const spec = isObject(candidate["spec"]) ? candidate["spec"] : {};
-  if (target.resource === "deployments") checkDeploymentSpec(spec, target);
+  if (isWorkload(target.resource)) checkWorkloadSpec(spec, target);
+  checkKeys(target, candidate["data"]);
 
   const { name, namespace, uid, creationTimestamp, resourceVersion, generation } = before.metadata;
   const kept = { name, namespace, uid, creationTimestamp, resourceVersion };
   const counted = generation === undefined ? {} : { generation };
-  const after = { ...before, metadata: { ...wanted, ...kept, ...counted }, spec };
+  const { apiVersion, kind, status } = before;
+  const own = { apiVersion, kind, metadata: { ...wanted, ...kept, ...counted }, spec, status };
+  const after = { ...candidate, ...own };
   if (isDeepStrictEqual(after, before)) return before;
   if (generation === undefined || isDeepStrictEqual(spec, before.spec)) return after;
   return { ...after, metadata: { ...after.metadata, generation: generation + 1 } };
 }
 
-/** The `autoscaling/v1` view of a Deployment; it shares its resourceVersion. A zero is left out, as Go does. */
+/** The `autoscaling/v1` view of a Deployment or StatefulSet; it shares its resourceVersion. A zero is left out, as Go does. */
 export function scaleOf({ metadata, spec, status }: KubernetesObject): Json {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = metadata;
   const selector = isObject(spec["selector"]) ? spec["selector"]["matchLabels"] : undefined;
@@ -47,7 +52,7 @@ export function scaleOf({ metadata, spec, status }: KubernetesObject): Json {
   };
 }
 
-/** The Deployment that a changed Scale asks for, still to be {@link accept}ed. */
+/** The workload that a changed Scale asks for, still to be {@link accept}ed. */
 export function withScale(deployment: KubernetesObject, scale: unknown, target: Target): unknown {
   if (!isObject(scale)) throw badRequest("the object provided is unrecognized");
   const spec = isObject(scale["spec"]) ? scale["spec"] : {};
@@ -62,11 +67,6 @@ export function withScale(deployment: KubernetesObject, scale: unknown, target: 
   };
 }
 
-/** How many pods a Deployment asks for; one when it does not say. */
-export function replicasOf(spec: Json): number {
-  return typeof spec["replicas"] === "number" ? spec["replicas"] : 1;
-}
-
 /** An absent precondition holds; so does an empty resourceVersion, which Go cannot tell from an absent one. */
 function checkPreconditions(before: KubernetesObject, wanted: Json, target: Target): void {
   const { resourceVersion, uid } = before.metadata;
@@ -77,7 +77,7 @@ function checkPreconditions(before: KubernetesObject, wanted: Json, target: Targ
   if (wantedVersion !== "" && wantedVersion !== resourceVersion) throw modified(target);
 }
 
-function checkDeploymentSpec(spec: Json, target: Target): void {
+function checkWorkloadSpec(spec: Json, target: Target): void {
   checkReplicas(spec["replicas"] ?? 1, target);
   const template = isObject(spec["template"]) ? spec["template"] : {};
   const podSpec = isObject(template["spec"]) ? template["spec"] : {};

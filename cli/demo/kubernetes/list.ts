@@ -1,52 +1,67 @@
+import { isObject } from "./patch.ts";
 import { labelSelector } from "./selector.ts";
 import { badRequest } from "./status.ts";
 import type { Store } from "./store.ts";
-import type { Json, KubernetesObject, Resource, Target } from "./types.ts";
+import { apiVersionOf, RESOURCES } from "./resources.ts";
+import { shownObject } from "./shown.ts";
+import type { Json, KubernetesObject, Target } from "./types.ts";
 
-const LIST_KINDS: Readonly<Record<Resource, string>> = {
-  deployments: "DeploymentList",
-  replicasets: "ReplicaSetList",
-  pods: "PodList",
-};
-
-/** Answers a LIST: `labelSelector`, `fieldSelector` on metadata.name, `limit` and `continue`. @throws StatusError 400 */
+/** Answers a LIST: `labelSelector`, `fieldSelector`, `limit` and `continue`. @throws StatusError 400 */
 export function listObjects(
   store: Store,
-  { resource, group, namespace }: Target,
+  { resource, namespace }: Target,
   query: Readonly<Record<string, string>>,
 ): Json {
-  if (query["watch"] === "1" || query["watch"] === "true") {
-    throw badRequest("this stand-in does not serve watches");
-  }
-  const found = store
-    .list(resource, namespace)
-    .filter(labelSelector(query["labelSelector"] ?? ""))
-    .filter(fieldSelector(query["fieldSelector"] ?? ""));
+  const found = store.list(resource, namespace).filter(selected(query));
   const start = readContinue(query["continue"] ?? "");
   const limit = Number(query["limit"] ?? 0) || found.length;
   const left = found.length - start - limit;
   const more = left > 0 ? { continue: writeContinue(start + limit), remainingItemCount: left } : {};
   return {
-    kind: LIST_KINDS[resource],
-    apiVersion: group === "" ? "v1" : `${group}/v1`,
+    kind: `${RESOURCES[resource].kind}List`,
+    apiVersion: apiVersionOf(resource),
     metadata: { resourceVersion: store.revision, ...more },
-    items: found.slice(start, start + limit).map(withoutKind),
+    items: found
+      .slice(start, start + limit)
+      .map((object) => withoutKind(shownObject(store, resource, object))),
   };
 }
 
-/** Items of a list do not repeat what the list's kind says; clients that rely on `kind` fail against a real server. */
-function withoutKind({ metadata, spec, status }: KubernetesObject): Json {
-  return { metadata, spec, status };
+/** The selectors of a LIST or a watch. @throws StatusError 400 */
+export function selected(
+  query: Readonly<Record<string, string>>,
+): (object: KubernetesObject) => boolean {
+  const byLabel = labelSelector(query["labelSelector"] ?? "");
+  const byField = fieldSelector(query["fieldSelector"] ?? "");
+  return (object) => byLabel(object) && byField(object);
 }
 
+/** Items of a list do not repeat what the list's kind says; clients that rely on `kind` fail against a real server. */
+function withoutKind(object: Json): Json {
+  const hidden = new Set(["apiVersion", "kind"]);
+  return Object.fromEntries(Object.entries(object).filter(([field]) => !hidden.has(field)));
+}
+
+/** The fields that a real server selects by, of the kinds that are served. */
+const FIELDS =
+  /^(metadata\.(name|namespace)|involvedObject\.(kind|name|uid|namespace)|spec\.nodeName|status\.phase)$/;
+
 function fieldSelector(text: string): (object: KubernetesObject) => boolean {
-  if (text === "") return () => true;
-  const name = /^metadata\.name==?([^,]*)$/.exec(text)?.[1];
-  if (name === undefined) {
-    const label = text.split(/[=!]/, 1)[0] ?? "";
-    throw badRequest(`field label not supported: ${label}`);
-  }
-  return ({ metadata }) => metadata.name === name;
+  const wanted = text
+    .split(",")
+    .filter((part) => part !== "")
+    .map((part) => {
+      const [, field = part, operator, value] = /^([^=!]+)(==|=|!=)(.*)$/.exec(part) ?? [];
+      if (operator === undefined || !FIELDS.test(field))
+        throw badRequest(`field label not supported: ${field}`);
+      return { path: field.split("."), value, equal: operator !== "!=" };
+    });
+  return (object) =>
+    wanted.every(({ path, value, equal }) => (fieldOf(object, path) === value) === equal);
+}
+
+function fieldOf(object: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>((value, key) => (isObject(value) ? value[key] : undefined), object);
 }
 
 function writeContinue(start: number): string {

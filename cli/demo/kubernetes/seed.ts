@@ -1,22 +1,26 @@
 import { settle } from "./controller.ts";
+import { RESOURCES } from "./resources.ts";
 import type { Store } from "./store.ts";
+import type { WorkloadResource } from "./workload.ts";
 
-/** A Deployment that is there, rolled out and healthy, from the start. */
-export interface DeploymentSeed {
+/** A workload that is there, rolled out and healthy, from the start. */
+export interface WorkloadSeed {
   readonly namespace: string;
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Of a DaemonSet: its nodes. */
   readonly replicas: number;
 }
 
-export function seedDeployment(
+export function seedWorkload(
   store: Store,
-  { namespace, name, labels, replicas }: DeploymentSeed,
+  resource: WorkloadResource,
+  { namespace, name, labels, replicas }: WorkloadSeed,
 ): void {
   const selected = { app: name };
-  store.create("deployments", {
+  store.create(resource, {
     apiVersion: "apps/v1",
-    kind: "Deployment",
+    kind: RESOURCES[resource].kind,
     metadata: { name, namespace, generation: 1, labels: { ...selected, ...labels } },
     spec: {
       replicas,
@@ -25,12 +29,9 @@ export function seedDeployment(
         metadata: { labels: { ...selected, ...labels } },
         spec: { containers: [{ name, image: `registry.example/${name}:1.0.0` }] },
       },
-      strategy: {
-        type: "RollingUpdate",
-        rollingUpdate: { maxSurge: "25%", maxUnavailable: "25%" },
-      },
+      [resource === "deployments" ? "strategy" : "updateStrategy"]: { type: "RollingUpdate" },
     },
     status: {},
   });
-  settle(store, { resource: "deployments", group: "apps", namespace, name });
+  settle(store, { resource, group: "apps", namespace, name });
 }

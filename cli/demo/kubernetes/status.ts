@@ -1,3 +1,4 @@
+import { RESOURCES } from "./resources.ts";
 import type { Answer, Target } from "./types.ts";
 
 /** A failure that is answered as a Kubernetes `Status`; the texts were recorded from a real API server (1.20). */
@@ -71,6 +72,11 @@ export function badRequest(message: string): StatusError {
   return new StatusError(400, "BadRequest", message);
 }
 
+export function alreadyExists(target: Target): StatusError {
+  const message = `${subject(target)} already exists`;
+  return new StatusError(409, "AlreadyExists", message, details(target, target.resource));
+}
+
 /** The resourceVersion in the request is not the stored one. */
 export function modified(target: Target): StatusError {
   const why =
@@ -102,7 +108,7 @@ export function invalid(
 ): StatusError {
   const isScale = target.subresource === "scale";
   const group = isScale ? "autoscaling" : target.group;
-  const kind = isScale ? "Scale" : target.resource === "deployments" ? "Deployment" : "Pod";
+  const kind = isScale ? "Scale" : RESOURCES[target.resource].kind;
   const named = group === "" ? kind : `${kind}.${group}`;
   return new StatusError(
     422,

@@ -2,12 +2,21 @@ import { randomUUID } from "node:crypto";
 import type { Json, KubernetesObject, ObjectMeta, Resource, Target } from "./types.ts";
 
 /** What a new object brings; the store adds uid, resourceVersion and the time. */
-export interface NewObject extends Omit<KubernetesObject, "metadata"> {
-  readonly metadata: NewObjectMeta;
-}
+export type NewObject = Pick<KubernetesObject, "apiVersion" | "kind" | "spec" | "status"> &
+  Json & { readonly metadata: NewObjectMeta };
 
 // Not Omit<ObjectMeta, …>: with an index signature it would forget the names.
 type NewObjectMeta = Pick<ObjectMeta, "name" | "namespace" | "generation" | "labels"> & Json;
+
+export interface Change {
+  readonly revision: number;
+  readonly resource: Resource;
+  readonly type: "ADDED" | "MODIFIED" | "DELETED";
+  readonly object: KubernetesObject;
+}
+
+/** Older changes are compacted away, as etcd does after 5 minutes: a watch from there is answered 410. */
+const HISTORY_MAX = 2_000;
 
 /**
  * All objects. Every write draws the next number of one counter for its resourceVersion, as etcd's revision does, so
@@ -16,6 +25,8 @@ type NewObjectMeta = Pick<ObjectMeta, "name" | "namespace" | "generation" | "lab
 export class Store {
   #revision = 100;
   readonly #objects = new Map<string, KubernetesObject>();
+  readonly #history: Change[] = [];
+  readonly #listeners = new Set<(change: Change) => void>();
 
   /** Revision of the newest write, which a list carries. */
   get revision(): string {
@@ -51,12 +62,38 @@ export class Store {
     this.#revision += 1;
     const { namespace, name } = object.metadata;
     const stored = withVersion(object, this.revision);
-    this.#objects.set(keyOf(resource, namespace, name), stored);
+    const key = keyOf(resource, namespace, name);
+    const type = this.#objects.has(key) ? "MODIFIED" : "ADDED";
+    this.#objects.set(key, stored);
+    this.#tell({ revision: this.#revision, resource, type, object: stored });
     return stored;
   }
 
-  remove(resource: Resource, { metadata: { namespace, name } }: KubernetesObject): void {
-    if (this.#objects.delete(keyOf(resource, namespace, name))) this.#revision += 1;
+  remove(resource: Resource, object: KubernetesObject): void {
+    const { namespace, name } = object.metadata;
+    if (!this.#objects.delete(keyOf(resource, namespace, name))) return;
+    this.#revision += 1;
+    const last = withVersion(object, this.revision);
+    this.#tell({ revision: this.#revision, resource, type: "DELETED", object: last });
+  }
+
+  /** What happened after `revision`, or undefined when that is longer ago than what is remembered. */
+  since(revision: number): readonly Change[] | undefined {
+    const forgotten = this.#history.length >= HISTORY_MAX ? (this.#history[0]?.revision ?? 0) : 0;
+    if (revision + 1 < forgotten) return undefined;
+    return this.#history.filter((change) => change.revision > revision);
+  }
+
+  /** Returns what ends it. */
+  listen(listener: (change: Change) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #tell(change: Change): void {
+    this.#history.push(change);
+    if (this.#history.length > HISTORY_MAX) this.#history.shift();
+    for (const listener of this.#listeners) listener(change);
   }
 }
 

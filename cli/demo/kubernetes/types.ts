@@ -3,8 +3,11 @@ export interface KubernetesObject {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: ObjectMeta;
+  /** Empty where the kind has none; then it is not shown either. */
   readonly spec: Json;
   readonly status: Json;
+  /** Such as a ConfigMap's data. */
+  readonly [other: string]: unknown;
 }
 
 export interface ObjectMeta {
@@ -22,17 +25,29 @@ export interface ObjectMeta {
 /** Any JSON object. */
 export type Json = Readonly<Record<string, unknown>>;
 
-/** The kinds that are served; ReplicaSets only so that a pod's owner can be followed to its Deployment. */
-export type Resource = "deployments" | "replicasets" | "pods";
+/** The kinds that are served: resources.ts. */
+export type Resource =
+  | "deployments"
+  | "statefulsets"
+  | "daemonsets"
+  | "replicasets"
+  | "controllerrevisions"
+  | "pods"
+  | "events"
+  | "configmaps"
+  | "resourcequotas"
+  | "poddisruptionbudgets"
+  | "horizontalpodautoscalers"
+  | "jobs";
 
 /** Where a path points. `name` is absent for a list. */
 export interface Target {
   readonly resource: Resource;
-  readonly group: "apps" | "";
+  readonly group: string;
   /** Absent when the list goes over all namespaces. */
   readonly namespace?: string;
   readonly name?: string;
-  readonly subresource?: "scale" | "eviction";
+  readonly subresource?: "scale" | "eviction" | "log";
 }
 
 export interface Answer {

@@ -1,57 +1,114 @@
 import { createHash, randomBytes } from "node:crypto";
-import { replicasOf } from "./deployment.ts";
 import { isObject } from "./patch.ts";
 import type { Store } from "./store.ts";
-import type { Json, KubernetesObject } from "./types.ts";
+import type { Json, KubernetesObject, Resource, Target } from "./types.ts";
 
-const HASH_LABEL = "pod-template-hash";
+/** A kind whose pods are made here. */
+export type WorkloadResource = "deployments" | "statefulsets" | "daemonsets";
 
-/** Makes the Deployment's pods what its spec says now, in one step: those of older templates go, new ones come. */
-export function replacePods(store: Store, deployment: KubernetesObject): void {
-  const owner = ensureReplicaSet(store, deployment);
-  const hash = templateHash(deployment);
-  const pods = podsOf(store, deployment);
-  const current = pods.filter(({ metadata }) => metadata.labels?.[HASH_LABEL] === hash);
-  const desired = replicasOf(deployment.spec);
-  for (const pod of pods) {
-    const index = current.indexOf(pod);
-    if (index < 0 || index >= desired) store.remove("pods", pod);
-  }
-  for (let count = current.length; count < desired; count += 1) createPod(store, deployment, owner);
+const WORKLOADS: readonly WorkloadResource[] = ["deployments", "statefulsets", "daemonsets"];
+const POD_HASH: Readonly<Record<WorkloadResource, string>> = {
+  deployments: "pod-template-hash",
+  statefulsets: "controller-revision-hash",
+  daemonsets: "controller-revision-hash",
+};
+
+/** How many pods a workload asks for; one when it does not say. A DaemonSet of the stand-in keeps its nodes there. */
+export function replicasOf(spec: Json): number {
+  return typeof spec["replicas"] === "number" ? spec["replicas"] : 1;
 }
 
-/** How many pods there are, and how many of them have the newest template. */
+/** Makes the workload's pods what its spec says now, in one step: those of older templates go, new ones come. */
+export function replacePods(
+  store: Store,
+  resource: WorkloadResource,
+  workload: KubernetesObject,
+): void {
+  const owner = resource === "deployments" ? ensureReplicaSet(store, workload) : workload;
+  const hash = templateHash(workload);
+  const pods = podsOf(store, resource, workload);
+  const current = pods.filter(({ metadata }) => metadata.labels?.[POD_HASH[resource]] === hash);
+  const desired = replicasOf(workload.spec);
+  const kept = current.slice(0, desired);
+  for (const pod of pods) if (!kept.includes(pod)) store.remove("pods", pod);
+  const names = new Set(kept.map(({ metadata }) => metadata.name));
+  for (let ordinal = 0; names.size < desired; ordinal += 1) {
+    const name =
+      resource === "statefulsets"
+        ? `${workload.metadata.name}-${ordinal}`
+        : `${owner.metadata.name}-${randomBytes(3).toString("hex").slice(1)}`;
+    if (names.has(name)) continue;
+    names.add(name);
+    createPod(store, name, { resource, workload, owner });
+  }
+}
+
+/** How many pods there are, how many of them have the newest template, and how many are ready. */
 export function countPods(
   store: Store,
-  deployment: KubernetesObject,
-): { readonly all: number; readonly updated: number } {
-  const hash = templateHash(deployment);
-  const pods = podsOf(store, deployment);
-  const updated = pods.filter(({ metadata }) => metadata.labels?.[HASH_LABEL] === hash);
-  return { all: pods.length, updated: updated.length };
+  resource: WorkloadResource,
+  workload: KubernetesObject,
+): { readonly all: number; readonly updated: number; readonly ready: number } {
+  const hash = templateHash(workload);
+  const pods = podsOf(store, resource, workload);
+  const updated = pods.filter(({ metadata }) => metadata.labels?.[POD_HASH[resource]] === hash);
+  return { all: pods.length, updated: updated.length, ready: pods.filter(isReady).length };
 }
 
-/** The Deployment that a pod belongs to, by way of its ReplicaSet. */
-export function deploymentOf(store: Store, pod: KubernetesObject): KubernetesObject | undefined {
+export function isReady({ status }: KubernetesObject): boolean {
+  const conditions = Array.isArray(status["conditions"]) ? status["conditions"] : [];
+  return conditions
+    .filter(isObject)
+    .some((condition) => condition["type"] === "Ready" && condition["status"] === "True");
+}
+
+/** The workload that a pod belongs to, by its owner references. */
+export function workloadOf(
+  store: Store,
+  pod: KubernetesObject,
+):
+  | {
+      readonly target: Target & { readonly resource: WorkloadResource };
+      readonly object: KubernetesObject;
+    }
+  | undefined {
   const { namespace } = pod.metadata;
-  return store
-    .list("deployments", namespace)
-    .find((deployment) =>
-      podsOf(store, deployment).some(({ metadata }) => metadata.uid === pod.metadata.uid),
-    );
+  for (const resource of WORKLOADS) {
+    for (const object of store.list(resource, namespace)) {
+      if (!podsOf(store, resource, object).includes(pod)) continue;
+      return { target: { resource, group: "apps", namespace, name: object.metadata.name }, object };
+    }
+  }
+  return undefined;
 }
 
-function podsOf(store: Store, deployment: KubernetesObject): readonly KubernetesObject[] {
-  const { name, namespace } = deployment.metadata;
-  return store
-    .list("pods", namespace)
-    .filter(({ metadata }) =>
-      metadata.name.startsWith(`${name}-${metadata.labels?.[HASH_LABEL] ?? "?"}-`),
-    );
+export function isWorkload(resource: Resource): resource is WorkloadResource {
+  return (WORKLOADS as readonly string[]).includes(resource);
+}
+
+function podsOf(
+  store: Store,
+  resource: WorkloadResource,
+  { metadata: { uid, namespace } }: KubernetesObject,
+): readonly KubernetesObject[] {
+  const owners =
+    resource === "deployments"
+      ? store
+          .list("replicasets", namespace)
+          .filter((each) => ownerUid(each) === uid)
+          .map(({ metadata }) => metadata.uid)
+      : [uid];
+  return store.list("pods", namespace).filter((pod) => owners.includes(ownerUid(pod)));
+}
+
+function ownerUid({ metadata }: KubernetesObject): string {
+  const references = metadata["ownerReferences"];
+  const [owner] = Array.isArray(references) ? references.filter(isObject) : [];
+  return typeof owner?.["uid"] === "string" ? owner["uid"] : "";
 }
 
 function ensureReplicaSet(store: Store, deployment: KubernetesObject): KubernetesObject {
-  const { namespace, uid } = deployment.metadata;
+  const { namespace } = deployment.metadata;
   const name = `${deployment.metadata.name}-${templateHash(deployment)}`;
   const existing = store.get({ resource: "replicasets", group: "apps", namespace, name });
   if (existing !== undefined) return existing;
@@ -61,16 +118,22 @@ function ensureReplicaSet(store: Store, deployment: KubernetesObject): Kubernete
     metadata: {
       name,
       namespace,
-      labels: podLabels(deployment),
-      ownerReferences: [ownerReference(deployment, "Deployment", uid)],
+      labels: podLabels("deployments", deployment),
+      ownerReferences: [ownerReference(deployment)],
     },
     spec: { replicas: replicasOf(deployment.spec), template: deployment.spec["template"] },
     status: {},
   });
 }
 
-function createPod(store: Store, deployment: KubernetesObject, owner: KubernetesObject): void {
-  const template = templateOf(deployment);
+interface Origin {
+  readonly resource: WorkloadResource;
+  readonly workload: KubernetesObject;
+  readonly owner: KubernetesObject;
+}
+
+function createPod(store: Store, name: string, { resource, workload, owner }: Origin): void {
+  const template = templateOf(workload);
   const metadata = isObject(template["metadata"]) ? template["metadata"] : {};
   const now = new Date().toISOString();
   store.create("pods", {
@@ -78,10 +141,10 @@ function createPod(store: Store, deployment: KubernetesObject, owner: Kubernetes
     kind: "Pod",
     metadata: {
       ...metadata,
-      name: `${owner.metadata.name}-${randomBytes(3).toString("hex").slice(1)}`,
-      namespace: deployment.metadata.namespace,
-      labels: podLabels(deployment),
-      ownerReferences: [ownerReference(owner, "ReplicaSet", owner.metadata.uid)],
+      name,
+      namespace: workload.metadata.namespace,
+      labels: podLabels(resource, workload),
+      ownerReferences: [ownerReference(owner)],
     },
     spec: { ...(isObject(template["spec"]) ? template["spec"] : {}), nodeName: "node-1" },
     status: {
@@ -93,20 +156,22 @@ function createPod(store: Store, deployment: KubernetesObject, owner: Kubernetes
   });
 }
 
-function ownerReference({ metadata }: KubernetesObject, kind: string, uid: string): Json {
-  const { name } = metadata;
+function ownerReference({ kind, metadata: { name, uid } }: KubernetesObject): Json {
   return { apiVersion: "apps/v1", kind, name, uid, controller: true, blockOwnerDeletion: true };
 }
 
-function podLabels(deployment: KubernetesObject): Readonly<Record<string, string>> {
-  const { metadata } = templateOf(deployment);
+function podLabels(
+  resource: WorkloadResource,
+  workload: KubernetesObject,
+): Readonly<Record<string, string>> {
+  const { metadata } = templateOf(workload);
   const labels = isObject(metadata) && isObject(metadata["labels"]) ? metadata["labels"] : {};
-  return { ...(labels as Record<string, string>), [HASH_LABEL]: templateHash(deployment) };
+  return { ...(labels as Record<string, string>), [POD_HASH[resource]]: templateHash(workload) };
 }
 
 /** Any change of the template, an annotation too, gives another hash: that is what a rollout restart lives on. */
-function templateHash(deployment: KubernetesObject): string {
-  const text = JSON.stringify(templateOf(deployment));
+function templateHash(workload: KubernetesObject): string {
+  const text = JSON.stringify(templateOf(workload));
   return createHash("sha256").update(text).digest("hex").slice(0, 10);
 }
 

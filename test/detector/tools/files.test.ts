@@ -31,6 +31,8 @@ test.each([
   ["2026-11-21T03:00:00Z,1,2", "line 1: expected timestamp,value"],
   ["2026-13-41T03:00:00Z,1", 'line 1: "2026-13-41T03:00:00Z" is no time'],
   ["2026-02-31 03:00:00,1", 'line 1: "2026-02-31 03:00:00" is no time'],
+  ["2026-11-21 5:00,1", 'line 1: "2026-11-21 5:00" is no time'],
+  ["2026-11-21 garbage,1", 'line 1: "2026-11-21 garbage" is no time'],
   ["2026-11-21T03:00:00Z,0x1g", 'line 1: "0x1g" is no number'],
   ["\u0000\u0001\u0002", "line 1: expected timestamp,value"],
 ])("refuses %j and names the line", (text, message) => {

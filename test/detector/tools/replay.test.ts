@@ -68,6 +68,12 @@ test("misses the steps of a gap as the running detector does", () => {
   ]);
 });
 
+test("points without a number are there all the same, however many: nothing is missed", () => {
+  const points = series(1000).map(({ t, value }, at) => ({ t, value: at < 500 ? value : NaN }));
+
+  expect(replaySeries(points, options)).toEqual([]);
+});
+
 test("says nothing of a clean past, and the same every time", () => {
   const points = series(4_000);
 

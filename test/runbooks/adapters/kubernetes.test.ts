@@ -1,16 +1,24 @@
 import { rename } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { kubernetesCluster } from "../../../runbooks/adapters/kubernetes.ts";
-import { ClusterError, type Cluster, type Target } from "../../../runbooks/types.ts";
+import { kubernetesCluster } from "../../../runbooks/adapters/kubernetes/actions.ts";
+import { connectKubernetes } from "../../../runbooks/adapters/kubernetes/connect.ts";
+import { ClusterError, type Cluster } from "../../../runbooks/types/cluster.ts";
+import type { Target } from "../../../runbooks/types/target.ts";
 import { waitUntil } from "../../fakes/fettle.ts";
 import { writeKubeconfig } from "../../fakes/kubeconfig.ts";
 import { startKubernetes, type Kubernetes } from "../../fakes/kubernetes.ts";
 
-const WEB: Target = { cluster: "default", namespace: "shop", kind: "deployment", name: "web" };
+const WEB: Target = {
+  cluster: "default",
+  namespace: "shop",
+  kind: "deployment",
+  name: "web",
+  app: "web",
+};
 const OTHER: Target = { ...WEB, name: "other" };
 const READ_ONLY_TOKEN = "viewer-token";
-/** The stand-in answers at once; the product's own 10 s would only make the test slow. */
-const TIMEOUT_MS = 500;
+/** The stand-in answers at once, also on a busy machine; the product's own 10 s would only make the test slow. */
+const TIMEOUT_MS = 2_000;
 
 let kubernetes: Kubernetes;
 let cluster: Cluster;
@@ -19,7 +27,7 @@ const removals: (() => Promise<void>)[] = [];
 async function clusterAt(url: string, token: string): Promise<Cluster> {
   const kubeconfig = await writeKubeconfig({ url, token });
   removals.push(kubeconfig.remove);
-  return kubernetesCluster(kubeconfig.path, { timeoutMs: TIMEOUT_MS });
+  return kubernetesCluster(connectKubernetes(kubeconfig.path, { timeoutMs: TIMEOUT_MS }));
 }
 
 beforeAll(async () => {
@@ -60,6 +68,7 @@ describe("reading", () => {
   test("gives what an action needs to know", async () => {
     expect(await cluster.workload(OTHER)).toEqual({
       generation: 1,
+      uid: expect.stringMatching(/^[0-9a-f-]{36}$/),
       observedGeneration: 1,
       resourceVersion: expect.stringMatching(/^\d+$/),
       replicas: 1,
@@ -139,7 +148,7 @@ describe("failures", () => {
     const kubeconfig = await writeKubeconfig({ url: kubernetes.url, token: kubernetes.token });
     removals.push(kubeconfig.remove);
     const later = `${kubeconfig.path}.later`;
-    const early = kubernetesCluster(later, { timeoutMs: TIMEOUT_MS });
+    const early = kubernetesCluster(connectKubernetes(later, { timeoutMs: TIMEOUT_MS }));
     expect((await failureOf(early.workload(WEB))).retryable).toBe(false);
 
     await rename(kubeconfig.path, later);
@@ -202,7 +211,9 @@ describe("failures", () => {
   });
 
   test("a kubeconfig that cannot be read is said, with its path", async () => {
-    const error = await failureOf(kubernetesCluster("/no/such/file").workload(WEB));
+    const error = await failureOf(
+      kubernetesCluster(connectKubernetes("/no/such/file")).workload(WEB),
+    );
 
     expect(error).toMatchObject({ retryable: false });
     expect(error.message).toContain("/no/such/file");

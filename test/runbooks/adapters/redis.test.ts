@@ -5,13 +5,13 @@ import { silentLog } from "../../../lib/log.ts";
 import type { Database } from "../../../lib/postgres.ts";
 import { Secret } from "../../../lib/secret.ts";
 import { redisBreakerView } from "../../../runbooks/adapters/redis.ts";
-import { readBreaker, takeSlot } from "../../../runbooks/guard.ts";
-import type { RunDeps } from "../../../runbooks/steps/step.ts";
+import { openGuard, takeSlot } from "../../../runbooks/guard.ts";
+import type { BreakerState, BreakerView } from "../../../runbooks/types/breaker.ts";
 import { recordingLog } from "../../fakes/recording-log.ts";
 import { waitUntil } from "../../fakes/fettle.ts";
 import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 import { redisUrl, startPrivateRedis, type PrivateRedis } from "../../servers/redis.ts";
-import { given, openTestDatabase } from "../given.ts";
+import { given, openTestDatabase, waitingRun, type GivenChange } from "../given.ts";
 
 type View = Awaited<ReturnType<typeof redisBreakerView>>;
 
@@ -30,6 +30,7 @@ describe("the breaker's counters in Redis", () => {
 
     await withView(redisUrl(), async (one) => {
       await withView(redisUrl(), async (other) => {
+        await one.rebuild([]);
         await one.taken(app, "run_1");
         await other.taken(app, "run_2");
         await other.taken(app, "run_2");
@@ -47,6 +48,7 @@ describe("the breaker's counters in Redis", () => {
     await redis.zadd(`fettle:breaker:${app}`, now - 3_700, "run_hour", now - 90_000, "run_day");
 
     await withView(redisUrl(), async (view) => {
+      await view.rebuild([]);
       expect(await view.used(app)).toEqual({ hour: 0, day: 1 });
       await view.taken(app, "run_new");
       expect(await view.used(app)).toEqual({ hour: 1, day: 2 });
@@ -73,11 +75,22 @@ describe("a Redis that fails", () => {
   });
 
   /** A run that waits for its answer, or has ended without asking. */
-  async function stateOfNewRun(app: string, more: Partial<RunDeps>): Promise<string | undefined> {
+  async function stateOfNewRun(app: string, more: GivenChange): Promise<string | undefined> {
     const setup = given(database, app, more);
     await setup.deliver([{}]);
     await setup.advance((await setup.runs())[0]?.id ?? "");
     return (await setup.runs())[0]?.state;
+  }
+
+  async function admin(work: (client: Redis) => Promise<unknown>): Promise<void> {
+    const client = new Redis(redis.url);
+    await work(client);
+    await client.quit();
+  }
+
+  async function counted(target: string, view: BreakerView): Promise<BreakerState> {
+    const guard = openGuard({ database, limits: { hourly: 3, daily: 10 }, view });
+    return (await guard.read({ target, app: "app:none" })).target;
   }
 
   test("while it is away its counters are unknown, which counts as no; afterwards it counts again", async () => {
@@ -87,7 +100,7 @@ describe("a Redis that fails", () => {
 
       expect(await breakerView.used("x")).toBeUndefined();
       expect(await stateOfNewRun("redis-down", { breakerView })).toBe("skipped_circuit");
-      await expect(breakerView.taken("x", "run_1")).rejects.toThrow();
+      await breakerView.taken("x", "run_1"); // Postgres has the slot: it is only said
 
       await redis.start();
       await waitUntil(
@@ -104,7 +117,7 @@ describe("a Redis that fails", () => {
       const start = performance.now();
       try {
         expect(await view.used("x")).toBeUndefined();
-        await expect(view.taken("x", "run_1")).rejects.toThrow();
+        await view.taken("x", "run_1");
         expect(performance.now() - start).toBeLessThan(1_000);
       } finally {
         redis.thaw();
@@ -112,36 +125,64 @@ describe("a Redis that fails", () => {
     });
   });
 
-  test("emptied, it leaves the count that Postgres has", async () => {
+  test("emptied, it is filled from Postgres before the next answer", async () => {
     const setup = given(database, "flushed");
     await setup.deliver([{}]);
     const id = (await setup.runs())[0]?.id ?? "";
     const limits = { hourly: 3, daily: 10 };
+    const used = { kind: "known", open: false, usedHour: 1, usedDay: 1 };
 
     await withView(redis.url, async (view) => {
       await database.inTransaction(async (tx) =>
-        takeSlot({ appKey: "flushed", runId: id, limits }, tx),
+        takeSlot({ appKeys: ["flushed"], runId: id, limits }, tx),
       );
-      await view.taken("flushed", id);
-      const admin = new Redis(redis.url);
-      await admin.flushall();
-      await admin.quit();
+      expect(await counted("flushed", view)).toEqual(used);
+      await admin(async (client) => client.flushall());
 
-      expect(await view.used("flushed")).toEqual({ hour: 0, day: 0 });
-      expect(await readBreaker("flushed", database, view)).toEqual({
-        kind: "known",
-        open: false,
-        usedHour: 1,
-        usedDay: 1,
-      });
+      expect(await view.used("flushed")).toBe("empty");
+      expect(await counted("flushed", view)).toEqual(used);
+      expect(await view.used("flushed")).toEqual({ hour: 1, day: 1 });
+    });
+  });
+
+  test("full, it can count nothing any more, which counts as no; also when it is asked for the slot", async () => {
+    await withView(redis.url, async (breakerView) => {
+      const setup = given(database, "redis-full", { breakerView });
+      const id = await waitingRun(setup);
+      await setup.answer(id, "approved");
+      await admin(async (client) => client.config("SET", "maxmemory", "1"));
+      try {
+        expect(await breakerView.used("x")).toBeUndefined();
+        await setup.advance(id);
+      } finally {
+        await admin(async (client) => client.config("SET", "maxmemory", "0"));
+      }
+
+      expect(await setup.runs()).toMatchObject([
+        { state: "skipped_circuit", outcome: expect.stringContaining("store_unavailable") },
+      ]);
+      expect(setup.cluster.effects).toEqual([]);
+    });
+  });
+
+  test("as a replica that cannot be written to it counts as no", async () => {
+    await withView(redis.url, async (view) => {
+      await view.rebuild([]);
+      await admin(async (client) => client.replicaof("127.0.0.1", "1"));
+      try {
+        expect(await view.used("x")).toBeUndefined();
+      } finally {
+        await admin(async (client) => client.replicaof("NO", "ONE"));
+      }
     });
   });
 
   test("its counters can only add: what Postgres does not know of counts as well", async () => {
     await withView(redis.url, async (view) => {
+      await view.rebuild([]);
       for (const run of ["run_1", "run_2"]) await view.taken("restored", run);
 
-      expect(await readBreaker("restored", database, view)).toMatchObject({ usedHour: 2 });
+      expect(await counted("restored", view)).toMatchObject({ usedHour: 2 });
     });
   });
 

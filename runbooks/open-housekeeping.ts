@@ -1,0 +1,33 @@
+import { systemClock } from "../lib/clock.ts";
+import type { StopStack } from "../lib/lifecycle.ts";
+import type { Log } from "../lib/log.ts";
+import type { Database } from "../lib/postgres.ts";
+import type { AdmitDeps } from "./admit.ts";
+import type { RunbooksConfig } from "./config.ts";
+import { reconcileUntil, type ActiveAlerts } from "./reconcile.ts";
+import { retainUntil } from "./retention.ts";
+
+/** What the executor does beside its jobs. @param alertmanager undefined when there is none to ask */
+export function startHousekeeping(
+  { inboxDays, episodeDays }: RunbooksConfig,
+  shared: { readonly database: Database; readonly log: Log },
+  {
+    admitDeps,
+    alertmanager,
+  }: { readonly admitDeps: AdmitDeps; readonly alertmanager: ActiveAlerts | undefined },
+  stack: StopStack,
+): void {
+  const stopping = new AbortController();
+  const { database, log } = shared;
+  const deps = { database, log, clock: systemClock };
+  const working = [
+    retainUntil(stopping.signal, { ...deps, inboxDays, episodeDays }),
+    ...(alertmanager === undefined
+      ? []
+      : [reconcileUntil(stopping.signal, { ...deps, admitDeps, alertmanager })]),
+  ];
+  stack.add("housekeeping", async () => {
+    stopping.abort();
+    await Promise.all(working);
+  });
+}

@@ -1,0 +1,105 @@
+import { afterEach, expect, test } from "@jest/globals";
+import { policyConfigMap } from "../../../runbooks/adapters/kubernetes/config-map.ts";
+import { connectKubernetes } from "../../../runbooks/adapters/kubernetes/connect.ts";
+import type { PolicyMap } from "../../../runbooks/types/policy.ts";
+import { writeKubeconfig } from "../../fakes/kubeconfig.ts";
+import { startKubernetes, type Kubernetes } from "../../fakes/kubernetes.ts";
+
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop();
+});
+
+async function givenMap(token?: string): Promise<{ kubernetes: Kubernetes; map: PolicyMap }> {
+  const kubernetes = await startKubernetes({ deployments: [] });
+  const kubeconfig = await writeKubeconfig({
+    url: kubernetes.url,
+    token: token ?? kubernetes.token,
+  });
+  stops.push(kubernetes.stop, kubeconfig.remove);
+  return {
+    kubernetes,
+    map: policyConfigMap("runbooks/runbooks-policy", connectKubernetes(kubeconfig.path)),
+  };
+}
+
+function put(kubernetes: Kubernetes, text: string, name = "runbooks-policy"): void {
+  kubernetes.put("configmaps", {
+    metadata: {
+      name,
+      namespace: "runbooks",
+      annotations: { "fettle.dev/changed-by": "eva" },
+    },
+    data: { default: text },
+  });
+}
+
+const never = new AbortController().signal;
+
+test("reads the one ConfigMap by its name, and says who changed it", async () => {
+  const { kubernetes, map } = await givenMap();
+  put(kubernetes, "a=rollout_restart");
+  put(kubernetes, "b=rollout_restart", "other");
+
+  expect(await map.read()).toMatchObject({
+    data: { default: "a=rollout_restart" },
+    changedBy: "eva",
+    version: expect.stringMatching(/^\d+$/),
+  });
+});
+
+test("one that is not there is not an error", async () => {
+  const { map } = await givenMap();
+
+  expect((await map.read()).data).toBeUndefined();
+});
+
+test("tells of a change and of a deletion, and of no other ConfigMap's", async () => {
+  const { kubernetes, map } = await givenMap();
+  put(kubernetes, "a=rollout_restart");
+
+  const changed = map.changed((await map.read()).version, never);
+  put(kubernetes, "x=rollout_restart", "other");
+  put(kubernetes, "b=rollout_restart");
+  expect(await changed).toBe("look");
+  expect((await map.read()).data).toEqual({ default: "b=rollout_restart" });
+
+  const removed = map.changed((await map.read()).version, never);
+  kubernetes.remove({
+    resource: "configmaps",
+    group: "",
+    namespace: "runbooks",
+    name: "runbooks-policy",
+  });
+  expect(await removed).toBe("look");
+  expect((await map.read()).data).toBeUndefined();
+});
+
+test("a watch that the server refuses, or cuts, is lost", async () => {
+  const { kubernetes, map } = await givenMap();
+  const { version } = await map.read();
+  kubernetes.failNext({ method: "GET", status: 403 });
+
+  expect(await map.changed(version, never)).toBe("lost");
+  await kubernetes.stop();
+  expect(await map.changed(version, never)).toBe("lost");
+});
+
+test("stops watching when it is told to", async () => {
+  const { map } = await givenMap();
+  const stopping = new AbortController();
+  const changed = map.changed((await map.read()).version, stopping.signal);
+
+  stopping.abort();
+
+  expect(await changed).toBe("look");
+});
+
+test("a missing right is named", async () => {
+  const { kubernetes, map } = await givenMap();
+  kubernetes.failNext({ method: "GET", status: 403 });
+
+  await expect(map.read()).rejects.toThrow(
+    "cannot read the policy's ConfigMap runbooks/runbooks-policy: forbidden (it takes the verbs list and watch for configmaps in namespace runbooks)",
+  );
+});

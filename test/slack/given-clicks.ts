@@ -1,0 +1,64 @@
+import { Secret } from "../../lib/secret.ts";
+import { buttonValue } from "../../runbooks/approval/links.ts";
+import { signedClick } from "../fakes/slack-click.ts";
+import type { FakeSlack } from "../fakes/slack.ts";
+import { APPROVAL_SECRET, givenService, type GivenService } from "../runbooks/given-service.ts";
+
+const SIGNING_SECRET = "slack-signing-secret-0123456789abcdef";
+
+/** A run that waits for its answer. */
+export interface Question {
+  readonly runId: string;
+  readonly approvalId: string;
+  readonly planHash: string;
+}
+
+/** The whole service with this Slack, and no breaker in the way. */
+export async function givenSlackService(slack: FakeSlack): Promise<GivenService> {
+  return givenService({
+    RUNBOOK_APPROVERS: "ana=U0ANA,ivan=U0IVAN,@S0CALL",
+    SLACK_SIGNING_SECRET: SIGNING_SECRET,
+    SLACK_BOT_TOKEN: slack.token,
+    SLACK_CHANNEL: "C0FETTLE",
+    SLACK_TEAM_ID: "T0FETTLE",
+    SLACK_APP_ID: "A0FETTLE",
+    SLACK_API_URL: slack.apiUrl,
+    RUNBOOKS_INTERNAL_HOSTS: "127.0.0.1",
+    RUNBOOK_CIRCUIT_MAX_HOURLY: "1000",
+    RUNBOOK_CIRCUIT_MAX_DAILY: "1000",
+  });
+}
+
+export type ClickChange = Partial<Parameters<typeof signedClick>[0]> & {
+  readonly verdict?: "approved" | "rejected";
+};
+
+/** A click on the question's button, as Slack sends it, but for what is changed. */
+export function clickFor(
+  { approvalId: id, planHash }: Question,
+  user: string,
+  responseUrl: string,
+  { verdict = "approved", ...more }: ClickChange = {},
+) {
+  return signedClick({
+    secret: SIGNING_SECRET,
+    user,
+    action: verdict === "approved" ? "fettle_approve" : "fettle_reject",
+    value: buttonValue({ id, planHash }, verdict, new Secret(APPROVAL_SECRET)),
+    responseUrl,
+    ...more,
+  });
+}
+
+/** What a message's button carries; "" when it has none of that name. */
+export function valueOfButton(blocks: unknown, action: string): string {
+  const buttons = (blocks as readonly { readonly elements?: readonly Button[] }[]).flatMap(
+    ({ elements = [] }) => elements,
+  );
+  return buttons.find(({ action_id: id }) => id === action)?.value ?? "";
+}
+
+interface Button {
+  readonly action_id?: string;
+  readonly value?: string;
+}
