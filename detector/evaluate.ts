@@ -60,13 +60,22 @@ export async function evaluate(
       if ((taken += 1) % POINTS_PER_TURN === 0) await setImmediate();
     }
   }
+  if (!deps.silent) notices.push(...(await noticeAbsences(metric, range, deps)));
   deps.metrics.scored(metric.query.name, taken);
-  if (deps.silent) return notices;
+  return notices;
+}
+
+async function noticeAbsences(
+  metric: WatchedMetric,
+  range: StepRange,
+  deps: EvaluateDeps & { readonly silent: boolean },
+): Promise<readonly Notice[]> {
+  const notices: Notice[] = [];
   const all = [...metric.series.values()];
   const successors = successorsAmong(all);
   for (const [index, series] of all.entries()) {
     notices.push(...noticeAbsence(metric, series, range, { ...deps, successors }));
-    if (index % POINTS_PER_TURN === 0) await setImmediate();
+    if ((index + 1) % POINTS_PER_TURN === 0) await setImmediate();
   }
   return notices;
 }

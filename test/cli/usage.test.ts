@@ -18,7 +18,7 @@ describe("help", () => {
   test("tells of every command, and each command tells of itself", async () => {
     const { code, stdout } = await workplace.fettle(["--help"]);
     const [, list = ""] = stdout.split("Commands:\n");
-    const commands = [...list.matchAll(/^ {2}([a-z]+)/gm)].map(([, name = ""]) => name);
+    const commands = [...list.matchAll(/^ {2}([a-z0-9-]+)/gm)].map(([, name = ""]) => name);
 
     expect(code).toBe(0);
     expect(commands).toEqual(

@@ -44,8 +44,8 @@ async function givenRun({ id, state = "succeeded", intentAt, finishedAt }: Given
 
 async function givenEpisode(labels: object, start: number, seen: number, end?: number) {
   await database.query(
-    `INSERT INTO episodes (source, fingerprint, labels, annotations, first_starts_at, last_seen_at, resolved_at)
-     VALUES ('alertmanager', $1, $2, '{}', $3, $4, $5)`,
+    `INSERT INTO episodes (source, fingerprint, labels, annotations, first_starts_at, last_starts_at, last_seen_at, resolved_at)
+     VALUES ('alertmanager', $1, $2, '{}', $3, $3, $4, $5)`,
     [
       JSON.stringify(labels),
       JSON.stringify(labels),
