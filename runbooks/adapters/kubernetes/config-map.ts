@@ -72,6 +72,10 @@ async function watchOnce(
       resolve(error === null || error === undefined ? "look" : "lost");
     },
   );
+  // Without a connection the call itself fails: handled at once, as nobody else hears of it.
+  request.catch(() => {
+    resolve("lost");
+  });
   try {
     return await promise;
   } finally {
