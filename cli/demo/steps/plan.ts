@@ -5,6 +5,8 @@ import { waitFor } from "../wait.ts";
 import type { DemoWorld } from "../world.ts";
 
 const PLAN_SECONDS = 20;
+/** Before the decision; a look that falls between two steps must not take them for an end. */
+const UNDECIDED: ReadonlySet<string> = new Set(["matched", "collecting", "collected"]);
 
 /** Waits until the alert has become a run that asks, and shows what it wants to do and why it may. */
 export async function awaitPlan(
@@ -14,7 +16,7 @@ export async function awaitPlan(
   narrator.step("Alert, decision, plan");
   const decided = await waitFor("a run for the alert", PLAN_SECONDS, async () => {
     const [newest] = await runs(services.env, 1, log);
-    return newest === undefined || newest.state === "matched" ? undefined : newest;
+    return newest === undefined || UNDECIDED.has(newest.state) ? undefined : newest;
   });
   const run = await showRun(services.env, decided.id, log);
   if (run === undefined) throw new CommandFailure(EXIT.error, `run ${decided.id} vanished`);
