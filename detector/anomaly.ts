@@ -1,4 +1,5 @@
 import { sha256Hex } from "../lib/canonical.ts";
+import { newestValues } from "./score.ts";
 import { targetOf, type Series } from "./series.ts";
 import { sparkline } from "./sparkline.ts";
 import type { Anomaly } from "./types/anomaly.ts";
@@ -37,7 +38,7 @@ export function recordAnomaly(
     delta: evidence.value - episode.opening.baseline,
     percentChange: percent(evidence.value, episode.opening.baseline),
     zscores: episode.opening.zscores,
-    sparkline: sparkline(series.state.values.newest.toArray().slice(-SPARKLINE_POINTS)),
+    sparkline: sparkline(newestValues(series.state, SPARKLINE_POINTS)),
     modelSha256,
     step: undefined,
     historyFrom: series.bornAt,

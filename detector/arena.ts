@@ -1,11 +1,19 @@
-/**
- * Hands out stretches of one buffer. A typed array of its own costs about 100 bytes beside its numbers, and a series has a
- * hundred columns: they keep the index where theirs begins instead, in the view of their kind.
- */
-export class Arena {
+/** One buffer, seen as three kinds of numbers. */
+export interface Views {
   readonly doubles: Float64Array;
   readonly floats: Float32Array;
   readonly integers: Uint32Array;
+}
+
+/**
+ * Hands out stretches of one buffer. A typed array of its own costs about 100 bytes beside its numbers, and a series has a
+ * hundred columns: they keep the index where theirs begins instead. All that changes is in the buffer, so that one set of
+ * columns serves any number of buffers of the same layout, one after the other.
+ */
+export class Arena implements Views {
+  doubles: Float64Array;
+  floats: Float32Array;
+  integers: Uint32Array;
   private used = 0;
 
   /** `bytes` is all that will be asked for, a multiple of 8. */
@@ -14,6 +22,13 @@ export class Arena {
     this.doubles = new Float64Array(buffer);
     this.floats = new Float32Array(buffer);
     this.integers = new Uint32Array(buffer);
+  }
+
+  /** From now on all who were given a stretch read and write these numbers. */
+  use({ doubles, floats, integers }: Views): void {
+    this.doubles = doubles;
+    this.floats = floats;
+    this.integers = integers;
   }
 
   /** Bytes that nobody asked for yet. */

@@ -1,3 +1,4 @@
+import type { PrometheusAccess } from "../lib/access.ts";
 import { messageOf } from "../lib/error.ts";
 import { readFileSync } from "node:fs";
 import {
@@ -15,12 +16,11 @@ import {
   type Environment,
   type Shape,
 } from "../lib/config.ts";
+import { prometheusAccess, prometheusVariables } from "../lib/prometheus-access.ts";
 import { channelSettings, channelVariables, type ChannelSettings } from "./config/channels.ts";
-import { prometheusAccess, prometheusVariables } from "./config/prometheus.ts";
 import { retrainingVariables, trainingEnvironment } from "./config/retraining.ts";
 import { metricList, parseMetricFile } from "./metric-list.ts";
 import { HISTORY_STEPS_MAX } from "./tools/history.ts";
-import type { PrometheusAccess } from "./types/access.ts";
 import type { MetricQuery } from "./types/source.ts";
 
 /** Recording rules of ours; names as the autofix policy of runbooks writes them (`success_rate:trend_break`). */

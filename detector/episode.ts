@@ -64,6 +64,8 @@ function advanceOpen(open: OpenEpisode, score: PointScore, rules: EpisodeRules):
   if (open.naming.reason === "absent") return close(open, "recovered", NOTHING_HELD);
   const values = open.values.length < NAMING_POINTS ? [...open.values, score.value] : open.values;
   const naming = open.naming.final ? open.naming : explain(open.opening, values, rules);
+  // Nothing that anybody should hear of; but what it may have been the first sign of must be heard.
+  if (naming.final && naming.minor) return [QUIET, []];
   const watch = open.naming.final
     ? open.watch
     : chooseWatch(open.opening, naming.reason, rules.zThreshold);

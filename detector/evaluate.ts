@@ -5,6 +5,7 @@ import { advanceAbsence, advanceEpisode } from "./episode.ts";
 import type { Model } from "./model.ts";
 import { scorePoint } from "./score.ts";
 import type { Series } from "./series.ts";
+import { lastWords } from "./last-words.ts";
 import { successorsAmong, type Successors } from "./successors.ts";
 import type { Anomaly } from "./types/anomaly.ts";
 import type { Episode, EpisodeEvent, EpisodeRules } from "./types/episode.ts";
@@ -116,10 +117,14 @@ function takePoint(
   // A restored series was made for its incident, and learns its past from before that.
   if (series.lastAt === -Infinity) series.bornAt = point.t;
   series.lastAt = point.t;
+  const wasQuiet = series.episode.kind === "quiet";
+  if (wasQuiet) metric.memories.note(series.state);
   const scored = scorePoint(series.state, point, deps.model?.forest);
   if (scored === undefined) return [];
-  series.last = scored;
+  series.last = lastWords(scored);
   const [episode, events] = advanceEpisode(series.episode, scored, deps.rules);
+  if (wasQuiet && episode.kind === "open") metric.memories.keep(series.id);
+  else if (!wasQuiet && episode.kind === "quiet") metric.memories.take(series.id);
   return settle(metric, series, { episode, events, t: point.t }, deps);
 }
 
@@ -136,11 +141,13 @@ function settle(
     if (event.kind === "published" && silent) {
       // An incident of the past that nobody recorded: it is held like any other, but not raised.
       series.episode = { kind: "quiet", hold: { score: event.episode.peak, age: 0 } };
+      metric.memories.take(series.id);
       return notices;
     }
     if (event.kind === "published") {
       series.anomaly = recordAnomaly(metric.query, series, event.episode, model?.sha256);
-      notices.push({ kind: "published", anomaly: series.anomaly });
+      const memory = metric.memories.take(series.id);
+      notices.push({ kind: "published", anomaly: { ...series.anomaly, memory } });
     } else if (series.anomaly !== undefined) {
       const anomaly = closeAnomaly(series.anomaly, next.t, event.cause);
       series.anomaly = undefined;
@@ -196,6 +203,7 @@ function forget(
   { budget, metrics }: EvaluateDeps,
 ): readonly Notice[] {
   dropSeries(metric, series, budget);
+  metric.memories.take(series.id);
   metrics.forget(metric.query.name, series.id);
   return series.anomaly === undefined
     ? []

@@ -10,6 +10,11 @@ const SPIKE_POINTS = 4;
  * has its name after the eighth.
  */
 export const NAMING_POINTS = 8;
+/**
+ * A lone point less than so many usual spreads away is no news even where it is the furthest so far: normal noise reaches
+ * 4.5 in a month of minutes (8 series of 33 days: 7 such alerts with 0, none with 5), and never 6.
+ */
+const LONE_SPIKE_SPREADS = 8;
 /** No change at all seems likelier by 10 in one of 2,000 courses of noise. */
 const RAMP_EVIDENCE = 12;
 const SMOOTH_JUMP = 15;
@@ -133,7 +138,7 @@ function spike(
     reason: "percent_change",
     direction: jump > 0 ? "up" : "down",
     final,
-    minor: percent < rules.percentThreshold,
+    minor: percent < rules.percentThreshold || Math.abs(jump) < LONE_SPIKE_SPREADS * local.noise,
   };
 }
 

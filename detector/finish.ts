@@ -34,7 +34,7 @@ export async function finishNotices(
     const final = finish(anomaly, isDown ?? (() => false), deps);
     finished.set(final.id, final);
     const series = metric.series.get(final.series);
-    if (series?.anomaly?.id === final.id) series.anomaly = final;
+    if (series?.anomaly?.id === final.id) series.anomaly = { ...final, memory: undefined };
     return { kind, anomaly: final };
   });
 }

@@ -1,24 +1,13 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { QueryFault } from "./faults.ts";
 import type { RetrainResult } from "./retraining.ts";
-import type { Series } from "./series.ts";
-import type { Anomaly } from "./types/anomaly.ts";
+import { createSeriesMetrics, type SeriesMetrics } from "./series-metrics.ts";
 import type { ChannelName, DeliveryResult } from "./types/delivery.ts";
 
 /** Everything that the detector counts and shows; the names are the contract's. */
 export interface DetectorMetrics extends SeriesMetrics, WorkMetrics, GroupMetrics {
   /** A training of this replica has ended. */
   retrained(result: RetrainResult): void;
-}
-
-/** What is known about each series. */
-interface SeriesMetrics {
-  /** Publishes what is now known about a series. */
-  show(metric: string, series: Series): void;
-  /** Removes a series that is gone. */
-  forget(metric: string, series: string): void;
-  showInfo(anomaly: Anomaly): void;
-  hideInfo(anomaly: Anomaly): void;
 }
 
 /** How the detector itself does. */
@@ -40,68 +29,12 @@ interface GroupMetrics {
   takeover(): void;
 }
 
-const BY_SERIES = ["metric", "series"] as const;
-
 export function createDetectorMetrics(registry: Registry): DetectorMetrics {
   return {
     ...createSeriesMetrics(registry),
     ...createWorkMetrics(registry),
     ...createGroupMetrics(registry),
     retrained: createRetrainMetrics(registry),
-  };
-}
-
-function createSeriesMetrics(registry: Registry): SeriesMetrics {
-  const gauge = <L extends string>(name: string, help: string, labels: readonly L[]): Gauge<L> =>
-    new Gauge({ name, help, labelNames: [...labels], registers: [registry] });
-  const current = gauge(
-    "aiops_anomaly_current",
-    "1 while a published anomaly is open, else 0",
-    BY_SERIES,
-  );
-  const score = gauge(
-    "aiops_anomaly_score",
-    "Anomaly score of the newest point, 0 to 1",
-    BY_SERIES,
-  );
-  const delta = gauge(
-    "aiops_anomaly_delta",
-    "Newest value minus the median of the 288 before it",
-    BY_SERIES,
-  );
-  const zscore = gauge(
-    "aiops_anomaly_zscore",
-    "Robust z of the newest value against the `window` values before it",
-    [...BY_SERIES, "window"] as const,
-  );
-  const info = gauge(
-    "aiops_anomaly_info",
-    "1 while a published anomaly is open, with its reason and target",
-    [...BY_SERIES, "reason", "namespace", "app"] as const,
-  );
-  const windows = new Set<string>();
-  return {
-    show: (metric, series) => {
-      const labels = { metric, series: series.id };
-      current.set(labels, series.anomaly === undefined ? 0 : 1);
-      if (series.last === undefined) return;
-      score.set(labels, series.last.score);
-      delta.set(labels, series.last.delta);
-      for (const { window, z } of series.last.zscores) {
-        windows.add(String(window));
-        zscore.set({ ...labels, window: String(window) }, z);
-      }
-    },
-    forget: (metric, series) => {
-      for (const one of [current, score, delta]) one.remove({ metric, series });
-      for (const window of windows) zscore.remove({ metric, series, window });
-    },
-    showInfo: (anomaly) => {
-      info.set(infoLabels(anomaly), 1);
-    },
-    hideInfo: (anomaly) => {
-      info.remove(infoLabels(anomaly));
-    },
   };
 }
 
@@ -206,14 +139,4 @@ function createWorkMetrics(registry: Registry): WorkMetrics {
       dropped.inc();
     },
   };
-}
-
-function infoLabels({ metric, series, reason, namespace, app }: Anomaly): {
-  readonly metric: string;
-  readonly series: string;
-  readonly reason: string;
-  readonly namespace: string;
-  readonly app: string;
-} {
-  return { metric, series, reason, namespace, app };
 }

@@ -22,6 +22,7 @@ export async function publish(
   deps: PublishDeps,
 ): Promise<void> {
   const opens = kind === "published";
+  const told = { ...anomaly, memory: undefined }; // 34 kB that channels need not wait with
   deps.log.info(opens ? "anomaly opened" : "anomaly closed", fieldsOf(anomaly));
   if (opens) deps.metrics.showInfo(anomaly);
   else deps.metrics.hideInfo(anomaly);
@@ -30,7 +31,7 @@ export async function publish(
   if (kept === "already_open") {
     deps.log.info("alert left to whoever opened the episode", { anomaly: anomaly.id });
   } else {
-    deps.outbox.add(anomaly, opens ? "firing" : "resolved", kept);
+    deps.outbox.add(told, opens ? "firing" : "resolved", kept);
   }
   deps.onAnomaly(anomaly);
 }

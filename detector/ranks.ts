@@ -1,4 +1,4 @@
-import type { Arena } from "./arena.ts";
+import { Arena } from "./arena.ts";
 import { SATURATION } from "./features.ts";
 import { normalQuantile } from "./normal.ts";
 import {
@@ -20,6 +20,7 @@ const RANK_STREAMS: readonly RankStream[] = [
   "rank_spread_long",
   "rank_low",
   "rank_high",
+  "rank_run",
 ];
 
 const SHORT_POINTS = 48;
@@ -37,6 +38,7 @@ const FLOORS: Readonly<Record<RankStream, number>> = {
   rank_spread_long: 0.2,
   rank_low: 0.5,
   rank_high: 0.5,
+  rank_run: 3,
 };
 
 /**
@@ -46,9 +48,36 @@ const FLOORS: Readonly<Record<RankStream, number>> = {
 export interface Ranks {
   readonly newest: RecentValues;
   readonly memories: Readonly<Record<RankStream, NoveltyMemory>>;
+  readonly origin: RankOrigin;
+}
+
+/** What is ranked, and for how many points: kept in the arena, like all that changes. */
+class RankOrigin {
+  private readonly arena: Arena;
+  private readonly first: number;
+
+  constructor(arena: Arena) {
+    this.arena = arena;
+    this.first = arena.takeIntegers(2);
+  }
+
   /** Whether residuals are ranked, or values; what was learned of the one says nothing of the other. */
-  seasonal: boolean;
-  points: number;
+  get seasonal(): boolean {
+    return this.arena.integers[this.first] === 1;
+  }
+
+  get points(): number {
+    return this.arena.integers[this.first + 1] as number;
+  }
+
+  begin(seasonal: boolean): void {
+    this.arena.integers[this.first] = seasonal ? 1 : 0;
+    this.arena.integers[this.first + 1] = 0;
+  }
+
+  count(): void {
+    this.arena.integers[this.first + 1] = this.points + 1;
+  }
 }
 
 /** What the ranks say about a point; everything is measured against the points before it. */
@@ -61,25 +90,25 @@ export interface RankReading {
 
 /** Ranks that have seen nothing. `createPast` makes the window of one stream. */
 export function createRanks(createPast: () => PastWindow, arena?: Arena): Ranks {
+  const origin = new RankOrigin(arena ?? new Arena(8));
   const memory = (): NoveltyMemory => createNoveltyMemory(createPast(), arena);
   return {
     newest: new RecentValues(LONG_POINTS, arena),
     memories: mapStreams(memory),
-    seasonal: false,
-    points: 0,
+    origin,
   };
 }
 
 /** Takes the share of the past below a point, as its residual ranks or as its value does. NaN says nothing. */
 export function takeRank(ranks: Ranks, rank: number, seasonal: boolean): RankReading | undefined {
-  if (ranks.seasonal !== seasonal) startAgain(ranks, seasonal);
+  if (ranks.origin.seasonal !== seasonal) startAgain(ranks, seasonal);
   if (Number.isNaN(rank)) return undefined;
-  ranks.points += 1;
+  ranks.origin.count();
   const { newest, memories } = ranks;
   newest.push(Math.max(-SCORE_LIMIT, Math.min(SCORE_LIMIT, normalQuantile(rank))));
   const streams = deriveRankStreams(newest);
   const bands = mapStreams((stream) => expectedBand(memories[stream]));
-  const isSettled = ranks.points > SETTLED_POINTS;
+  const isSettled = ranks.origin.points > SETTLED_POINTS;
   const novelties = mapStreams((stream) => {
     const derived = streams[stream];
     const novelty =
@@ -89,7 +118,10 @@ export function takeRank(ranks: Ranks, rank: number, seasonal: boolean): RankRea
   return {
     streams,
     bands,
-    fresh: mapStreams((stream) => weigh(novelties[stream]?.fresh)),
+    // A run is next to what it was a minute ago by nature: nothing of it would ever be new.
+    fresh: mapStreams((stream) =>
+      weigh(novelties[stream]?.[stream === "rank_run" ? "lasting" : "fresh"]),
+    ),
     lasting: mapStreams((stream) => weigh(novelties[stream]?.lasting)),
   };
 }
@@ -104,7 +136,7 @@ export function rankRowsOf({ fresh, lasting }: RankReading): {
 
 function rankRow(weights: Readonly<Record<RankStream, number>>): number[] {
   const sorted = RANK_STREAMS.map((stream) => Math.min(1, weights[stream])).sort((a, b) => b - a);
-  return [sorted[0] ?? 0, ...sorted];
+  return [sorted[0] ?? 0, ...sorted.slice(0, 6)];
 }
 
 function weigh(novelty = 0): number {
@@ -112,8 +144,7 @@ function weigh(novelty = 0): number {
 }
 
 function startAgain(ranks: Ranks, seasonal: boolean): void {
-  ranks.seasonal = seasonal;
-  ranks.points = 0;
+  ranks.origin.begin(seasonal);
   ranks.newest.clear();
   for (const stream of RANK_STREAMS) forgetNovelty(ranks.memories[stream]);
 }
@@ -129,7 +160,16 @@ function deriveRankStreams(newest: RecentValues): RankReading["streams"] {
     rank_spread_long: isLong ? undefined : newest.deviation(LONG_POINTS),
     rank_low: halves?.low,
     rank_high: halves?.high,
+    rank_run: Math.sqrt(runOf(newest)),
   };
+}
+
+/** Points in a row on the side of the median that the newest is on; 144 at most. */
+function runOf(newest: RecentValues): number {
+  const isAbove = newest.at(0) > 0;
+  let run = 1;
+  while (run < newest.size && newest.at(run) > 0 === isAbove) run += 1;
+  return run;
 }
 
 const sorted = new Float64Array(SHORT_POINTS);
@@ -156,5 +196,6 @@ function mapStreams<T>(of: (stream: RankStream) => T): Record<RankStream, T> {
     rank_spread_long: of("rank_spread_long"),
     rank_low: of("rank_low"),
     rank_high: of("rank_high"),
+    rank_run: of("rank_run"),
   };
 }

@@ -2,19 +2,32 @@ import { Arena } from "./arena.ts";
 
 /** The newest `capacity` numbers in order of arrival. A class because identity and mutable state are the point. */
 export class RecentValues {
-  private readonly doubles: Float64Array;
+  private readonly arena: Arena;
   private readonly first: number;
+  private readonly count: number;
   private readonly capacity: number;
-  private used = 0;
 
-  constructor(capacity: number, arena = new Arena(8 * capacity)) {
-    this.doubles = arena.doubles;
+  constructor(capacity: number, arena = new Arena(8 * (capacity + 1))) {
+    this.arena = arena;
     this.first = arena.takeDoubles(capacity);
+    this.count = arena.takeIntegers(1);
     this.capacity = capacity;
   }
 
   get size(): number {
     return this.used;
+  }
+
+  private get used(): number {
+    return this.arena.integers[this.count] as number;
+  }
+
+  private set used(count: number) {
+    this.arena.integers[this.count] = count;
+  }
+
+  private get doubles(): Float64Array {
+    return this.arena.doubles;
   }
 
   /** The number that came `back` numbers before the newest (0 is the newest); NaN beyond the first. */
@@ -24,24 +37,26 @@ export class RecentValues {
 
   /** Returns the number that had to leave, undefined while there is room. */
   push(value: number): number | undefined {
-    if (this.used < this.capacity) {
-      this.doubles[this.first + this.used] = value;
-      this.used += 1;
+    const { doubles, first, used } = this;
+    if (used < this.capacity) {
+      doubles[first + used] = value;
+      this.used = used + 1;
       return undefined;
     }
-    const leaving = this.doubles[this.first];
-    this.doubles.copyWithin(this.first, this.first + 1, this.first + this.used);
-    this.doubles[this.first + this.used - 1] = value;
+    const leaving = doubles[first];
+    doubles.copyWithin(first, first + 1, first + used);
+    doubles[first + used - 1] = value;
     return leaving;
   }
 
   /** Mean of the numbers from `back` to before `until`, counted back from the newest; NaN when there are too few. */
   mean(back: number, until = 0): number {
     if (back > this.used) return NaN;
+    const { doubles } = this;
     const end = this.first + this.used;
     let sum = 0;
     for (let index = end - back; index < end - until; index += 1) {
-      sum += this.doubles[index] as number;
+      sum += doubles[index] as number;
     }
     return sum / (back - until);
   }
@@ -56,10 +71,11 @@ export class RecentValues {
 
   /** Distance to the nearest of them; Infinity when there are none. */
   nearestGap(value: number): number {
+    const { doubles } = this;
     const end = this.first + this.used;
     let nearest = Infinity;
     for (let index = this.first; index < end; index += 1) {
-      const gap = value - (this.doubles[index] as number);
+      const gap = value - (doubles[index] as number);
       const distance = gap < 0 ? -gap : gap;
       if (distance < nearest) nearest = distance;
     }

@@ -11,9 +11,14 @@ export function createRecentAnomalies(): RecentAnomalies {
   let kept: readonly Anomaly[] = [];
   return {
     remember: (anomaly) => {
-      kept = [anomaly, ...kept.filter(({ id }) => id !== anomaly.id)].slice(0, KEPT_MAX);
+      const memory = anomaly.memory ?? kept.find(({ id }) => id === anomaly.id)?.memory;
+      kept = [{ ...anomaly, memory }, ...kept.filter(({ id }) => id !== anomaly.id)].slice(
+        0,
+        KEPT_MAX,
+      );
     },
     find: (wanted) => Promise.resolve(kept.find(({ id }) => id === wanted)),
+    memoryOf: (wanted) => Promise.resolve(kept.find(({ id }) => id === wanted)?.memory),
     list: ({ limit, state, metric, after }) => {
       const found = kept.filter(
         (one) =>

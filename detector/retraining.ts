@@ -1,4 +1,5 @@
 import { schedule as scheduleCron } from "node-cron";
+import { cronLog } from "../lib/cron-log.ts";
 import type { Log } from "../lib/log.ts";
 import type { ModelInUse } from "./model-in-use.ts";
 import type { TrainingOutcome } from "./retraining-process.ts";
@@ -42,7 +43,7 @@ export function scheduleRetraining(
       name: "retraining",
       noOverlap: true,
       missedExecutionTolerance: LATE_MS,
-      logger: cronLogger(deps.log),
+      logger: cronLog(deps.log),
     },
   );
   return {
@@ -82,12 +83,4 @@ async function retrain(due: Date, deps: RetrainingDeps, signal: AbortSignal): Pr
     metrics.retrained("failed");
     log.warn("retraining failed, the model in use stays", { due, error });
   }
-}
-
-/** The library prints to the console by default. */
-function cronLogger(log: Log) {
-  const pass = (message: string | Error) => {
-    log.warn("retraining schedule", { detail: String(message) });
-  };
-  return { info: pass, warn: pass, error: pass, debug: () => undefined };
 }

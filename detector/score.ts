@@ -1,4 +1,4 @@
-import { Arena } from "./arena.ts";
+import { Arena, type Views } from "./arena.ts";
 import { COURSE_POINTS } from "./course.ts";
 import { createStrand, takeReading, type Strand, type Reading } from "./strand.ts";
 import type { ScaledForest } from "./forest.ts";
@@ -29,17 +29,21 @@ const RESIDUAL_ENTRIES = 48;
 const SEASON_FROM_DAYS = 7;
 const SEASON_RESIDUAL_SHARE = 0.7;
 /** Ranks are of residuals as soon as these range less than the values, and until they range far more: each change begins anew, a day blind. */
-const RANKED_RESIDUAL_SHARE = 0.95;
+const RANKED_RESIDUAL_SHARE = 0.9;
 const RANKED_RESIDUAL_SHARE_KEPT = 1.5;
 /** Means and spreads of ranks are looked at for new extremes only. */
 const RANK_ENTRIES = 32;
 /** The columns of one series: 17 streams, the newest values twice, ranks, the season, and three windows for z-scores. */
-const SERIES_BYTES = 33_568;
+const SERIES_BYTES = 35_296;
 const BASELINE_WINDOW_POINTS = 288;
 
-/** Everything that the scorer remembers of one series (about 40 kB). Changed in place by `scorePoint`. */
-export interface SeriesState {
-  points: number;
+/** Everything that the scorer remembers of one series: 34 kB, and nothing beside them. Changed in place by `scorePoint`. */
+export type SeriesState = Views;
+
+/** What a state consists of; bound to one state at a time, since a hundred objects per series would cost 6 kB. */
+interface Parts {
+  /** Where in the arena's doubles the points are counted. */
+  readonly count: number;
   readonly values: Strand;
   readonly residuals: Strand;
   readonly season: SeasonalMemory;
@@ -47,18 +51,40 @@ export interface SeriesState {
   readonly zWindows: ZWindows;
 }
 
-export function createSeriesState(): SeriesState {
-  const arena = new Arena(SERIES_BYTES);
+const arena = new Arena(SERIES_BYTES);
+const parts = createParts();
+if (arena.left !== 0) throw new Error(`SERIES_BYTES is ${arena.left} too many`);
+const blank = arena.doubles;
+
+function createParts(): Parts {
   const past = (): PastWindow => new SketchWindow(VALUE_POINTS, VALUE_ENTRIES, arena);
   const pastResidual = (): PastWindow => new SketchWindow(RESIDUAL_POINTS, RESIDUAL_ENTRIES, arena);
   return {
-    points: 0,
+    count: arena.takeDoubles(1),
     values: createStrand(past, { ratio: true, arena }),
     residuals: createStrand(pastResidual, { ratio: false, arena }),
     season: new SeasonalMemory(arena),
     ranks: createRanks(() => new SketchWindow(RESIDUAL_POINTS, RANK_ENTRIES, arena), arena),
     zWindows: createZWindows(arena),
   };
+}
+
+/** A series that has seen nothing. */
+export function createSeriesState(): SeriesState {
+  const doubles = blank.slice();
+  const { buffer } = doubles;
+  return { doubles, floats: new Float32Array(buffer), integers: new Uint32Array(buffer) };
+}
+
+/** How many points a series has had. */
+export function pointsOf(state: SeriesState): number {
+  return state.doubles[parts.count] as number;
+}
+
+/** The newest `count` values of a series, oldest first; it remembers 252, and gives all by default. */
+export function newestValues(state: SeriesState, count?: number): number[] {
+  arena.use(state);
+  return parts.values.newest.toArray(count);
 }
 
 /** What the season says about a point. */
@@ -83,23 +109,25 @@ export function scorePoint(
 ): PointScore | undefined {
   const { value } = point;
   if (!(Math.abs(value) <= LARGEST_VALUE)) return undefined;
-  state.points += 1;
-  const own = takeReading(state.values, value);
-  const season = takeSeason(state, point, own);
+  arena.use(state);
+  const n = (arena.doubles[parts.count] as number) + 1;
+  arena.doubles[parts.count] = n;
+  const own = takeReading(parts.values, value);
+  const season = takeSeason(point, own);
   const counting = season?.trusted === true ? season : undefined;
-  const ranks = takeRanks(state.ranks, own, season);
-  const zscores = zScores(state.zWindows, state.values.memories.value.past, value, own.core);
-  for (const window of state.zWindows) window.push(value);
+  const ranks = takeRanks(parts.ranks, own, season);
+  const zscores = zScores(parts.zWindows, parts.values.memories.value.past, value, own.core);
+  for (const window of parts.zWindows) window.push(value);
 
   const best = bestVerdict({ own, residual: counting?.reading, ranks }, forest);
   return {
     ...point,
-    n: state.points,
+    n,
     score: best.score,
     novelty: best.novelty,
     ranked: best.ranked,
     row: best.row,
-    course: best.score > 0 ? courseOf(best, state, counting) : [],
+    course: best.score > 0 ? courseOf(best, counting) : [],
     weights: weightsOf(best, own, counting, ranks),
     ...knownOf(own, season, ranks),
     zscores,
@@ -133,11 +161,8 @@ function changeFrom(
 }
 
 /** Takes the residual into its strand, also while it does not count: its past is needed when it does. */
-function takeSeason(
-  { season, residuals }: SeriesState,
-  { t, value }: Point,
-  own: Reading,
-): Season | undefined {
+function takeSeason({ t, value }: Point, own: Reading): Season | undefined {
+  const { season, residuals } = parts;
   const expected = season.expect(t, value);
   const known = season.daysKnown(t) >= SEASON_FROM_DAYS;
   season.push(t, value);
@@ -157,7 +182,7 @@ function takeRanks(
   own: Reading,
   season: Season | undefined,
 ): RankReading | undefined {
-  const share = ranks.seasonal ? RANKED_RESIDUAL_SHARE_KEPT : RANKED_RESIDUAL_SHARE;
+  const share = ranks.origin.seasonal ? RANKED_RESIDUAL_SHARE_KEPT : RANKED_RESIDUAL_SHARE;
   const seasonal = season?.known === true && season.reading.core < share * own.core;
   return takeRank(ranks, seasonal ? season.reading.rank : own.rank, seasonal);
 }
@@ -183,6 +208,7 @@ function rankStreams<T>(of: T): Record<RankStream, T> {
     rank_spread_long: of,
     rank_low: of,
     rank_high: of,
+    rank_run: of,
   };
 }
 
@@ -200,11 +226,8 @@ function weightsOf(
 }
 
 /** What a slow change is named from, in the terms in which it was found: ranks look further back. */
-function courseOf(
-  { ranked }: Verdict,
-  { ranks, residuals, values }: SeriesState,
-  counting: Season | undefined,
-): number[] {
+function courseOf({ ranked }: Verdict, counting: Season | undefined): number[] {
+  const { ranks, residuals, values } = parts;
   if (ranked) return ranks.newest.toArray();
   return (counting === undefined ? values : residuals).newest.toArray(COURSE_POINTS);
 }

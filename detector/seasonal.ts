@@ -13,24 +13,22 @@ const DAYS_NEEDED = 2;
  * UTC, so an hour of summer time is an hour's shift for a week.
  */
 export class SeasonalMemory {
-  /** Means less the anchor: Float32 then keeps seven digits of the changes, not of a large constant. */
-  private readonly floats: Float32Array;
+  private readonly arena: Arena;
   private readonly first: number;
-  private anchor = 0;
-  private startedAt: number | undefined;
-  private bin = 0;
-  private sum = 0;
-  private count = 0;
+  /** Where the anchor, the first value's time, and the number, sum and count of the bin that grows stand. */
+  private readonly numbers: number;
 
-  constructor(arena = new Arena(4 * BINS)) {
-    this.floats = arena.floats;
+  constructor(arena = new Arena(4 * BINS + 40)) {
+    this.arena = arena;
     this.first = arena.takeFloats(BINS);
-    this.floats.fill(NaN, this.first, this.first + BINS);
+    this.numbers = arena.takeDoubles(5);
+    arena.floats.fill(NaN, this.first, this.first + BINS);
+    arena.doubles[this.numbers + 1] = NaN;
   }
 
   /** Days from the first value to `t`. */
   daysKnown(t: number): number {
-    return this.startedAt === undefined ? 0 : (t - this.startedAt) / DAY_MS;
+    return Number.isNaN(this.startedAt) ? 0 : (t - this.startedAt) / DAY_MS;
   }
 
   /**
@@ -52,7 +50,7 @@ export class SeasonalMemory {
 
   push(t: number, value: number): void {
     const bin = Math.floor(t / BIN_MS);
-    if (this.startedAt === undefined) {
+    if (Number.isNaN(this.startedAt)) {
       this.startedAt = t;
       this.anchor = value;
       this.bin = bin;
@@ -62,12 +60,54 @@ export class SeasonalMemory {
     this.count += 1;
   }
 
+  /** Means are kept less the anchor: Float32 then keeps seven digits of the changes, not of a large constant. */
+  private get anchor(): number {
+    return this.arena.doubles[this.numbers] as number;
+  }
+
+  private set anchor(value: number) {
+    this.arena.doubles[this.numbers] = value;
+  }
+
+  /** NaN before the first value. */
+  private get startedAt(): number {
+    return this.arena.doubles[this.numbers + 1] as number;
+  }
+
+  private set startedAt(t: number) {
+    this.arena.doubles[this.numbers + 1] = t;
+  }
+
+  private get bin(): number {
+    return this.arena.doubles[this.numbers + 2] as number;
+  }
+
+  private set bin(number: number) {
+    this.arena.doubles[this.numbers + 2] = number;
+  }
+
+  private get sum(): number {
+    return this.arena.doubles[this.numbers + 3] as number;
+  }
+
+  private set sum(value: number) {
+    this.arena.doubles[this.numbers + 3] = value;
+  }
+
+  private get count(): number {
+    return this.arena.doubles[this.numbers + 4] as number;
+  }
+
+  private set count(value: number) {
+    this.arena.doubles[this.numbers + 4] = value;
+  }
+
   private beginBin(bin: number): void {
-    this.floats[this.first + (this.bin % BINS)] = this.sum / this.count;
+    this.arena.floats[this.first + (this.bin % BINS)] = this.sum / this.count;
     // What is in the ring for the bins of a gap is eight days old.
     const end = Math.min(bin, this.bin + BINS);
     for (let empty = this.bin + 1; empty < end; empty += 1)
-      this.floats[this.first + (empty % BINS)] = NaN;
+      this.arena.floats[this.first + (empty % BINS)] = NaN;
     this.bin = bin;
     this.sum = 0;
     this.count = 0;
@@ -84,7 +124,7 @@ export class SeasonalMemory {
   }
 
   private meanOf(bin: number): number {
-    return bin < 0 ? NaN : (this.floats[this.first + (bin % BINS)] as number);
+    return bin < 0 ? NaN : (this.arena.floats[this.first + (bin % BINS)] as number);
   }
 }
 

@@ -20,13 +20,13 @@ import { samplesAround } from "./around.ts";
 import { askDownTargets } from "./down-targets.ts";
 import { FeatureLog } from "./feature-log.ts";
 import { modelFinder } from "./find-model.ts";
-import { GroupLeases, LEASE_TIMES, type LeaseTimes } from "./group-leases.ts";
+import { LEASE_TIMES, type GroupLeases, type LeaseTimes } from "./group-leases.ts";
 import { healthOf } from "./health.ts";
-import { Journal } from "./journal.ts";
 import { loadModel } from "./load-model.ts";
 import { createDetectorMetrics, type DetectorMetrics } from "./metrics.ts";
 import { followNewestModel, modelInUse } from "./model-in-use.ts";
 import type { Model } from "./model.ts";
+import { faultsOf, openGroups, type Replica } from "./open-groups.ts";
 import { openPostOffice } from "./post-office.ts";
 import { createRecentAnomalies } from "./recent.ts";
 import { addRoutes, type RouteDeps } from "./routes.ts";
@@ -34,11 +34,10 @@ import { scheduleRetraining, type RetrainingDeps } from "./retraining.ts";
 import { trainInProcess } from "./retraining-process.ts";
 import { episodeRules } from "./rules.ts";
 import { runForever, type ForeverDeps } from "./run-forever.ts";
-import type { Anomaly } from "./types/anomaly.ts";
+import type { Anomaly, AnomalyArchive } from "./types/anomaly.ts";
 import type { ChannelName } from "./types/delivery.ts";
 import type { AnomalyStore } from "./types/store.ts";
 import { verifyAnomaly, type VerifyDeps } from "./verify.ts";
-import { WatchedGroups } from "./watched-groups.ts";
 import type { WatchedMetric } from "./watched-metric.ts";
 
 /** A person waits for it. */
@@ -85,7 +84,7 @@ async function start(
   config: DetectorConfig,
   { log, overrides, stack }: Frame,
 ): Promise<RunningService> {
-  const clock = overrides.clock ?? systemClock;
+  const { clock = systemClock, leaseTimes: times = LEASE_TIMES } = overrides;
   const step = config.intervalSeconds * 1000;
   const registry = createRegistry("detector");
   const metrics = createDetectorMetrics(registry);
@@ -95,15 +94,13 @@ async function start(
   const store = database && openStore(database, names);
   const recent = createRecentAnomalies();
   const source = connectPrometheus({ ...config.prometheus, log });
-  const first = await loadModel({ store, log, now: clock.now() });
-  const onChange = ({ trainedAt }: Model) => {
-    for (const { name } of config.metrics) metrics.modelTrained(name, trainedAt);
-  };
-  const model = modelInUse(first, { store, log, onChange });
-  const parts = { database, store, names, metrics, clock, log, overrides, stack };
-  const { leases, journal, groups, budget } = await openGroups(config, parts);
+  const { first, model } = await takeModel(config, { store, metrics, clock, log });
+  const { leases, journal, groups, budget } = await openGroups(
+    config,
+    { times, ...replicaIn({ database, store, names }, times) },
+    { metrics, clock, log, stack },
+  );
   const { watched, shown } = groups;
-  if (first !== undefined) onChange(first);
 
   const durable = database && openOutboxTable(database);
   const outbox = openPostOffice({
@@ -117,10 +114,11 @@ async function start(
   });
   const app = buildApp({ service: "detector", log, registry, readiness: health }, (routes) => {
     const archive = store ?? recent;
+    const findModel = modelFinder({ store, model: first });
     addRoutes(routes, {
       ...{ watched: shown, archive, apiToken: config.apiToken, threshold: config.scoreThreshold },
       labels: database && openLabelBook(database),
-      ...answersFrom({ source, step, clock, findModel: modelFinder({ store, model: first }) }),
+      ...answersFrom({ source, step, clock, archive, findModel }),
     });
   });
   const server = await listen(app, { host: config.host, port: config.port });
@@ -145,13 +143,33 @@ async function start(
   return { url: server.url, stop: async () => stack.stop() };
 }
 
+/** The model to begin with, and the one that is in use from then on; /metrics says when that was trained. */
+async function takeModel(
+  config: DetectorConfig,
+  parts: Pick<Durable, "store"> & {
+    readonly metrics: DetectorMetrics;
+    readonly clock: Clock;
+    readonly log: Log;
+  },
+): Promise<{ readonly first: Model | undefined; readonly model: ForeverDeps["model"] }> {
+  const { store, metrics, clock, log } = parts;
+  const first = await loadModel({ store, log, now: clock.now() });
+  const onChange = ({ trainedAt }: Model) => {
+    for (const { name } of config.metrics) metrics.modelTrained(name, trainedAt);
+  };
+  if (first !== undefined) onChange(first);
+  return { first, model: modelInUse(first, { store, log, onChange }) };
+}
+
 /** What the routes ask Prometheus itself. */
 function answersFrom({
   source,
   step,
   clock,
+  archive,
   findModel,
 }: Pick<VerifyDeps, "source" | "findModel"> & {
+  readonly archive: AnomalyArchive;
   readonly step: number;
   readonly clock: Clock;
 }): Pick<RouteDeps, "around" | "verify"> {
@@ -159,7 +177,8 @@ function answersFrom({
     around: async (anomaly) => samplesAround(anomaly, { source, step, now: () => clock.now() }),
     verify: async (anomaly) => {
       const signal = AbortSignal.timeout(VERIFY_TIMEOUT_MS);
-      return verifyAnomaly(anomaly, { source, findModel, signal });
+      const memoryOf = async (id: string) => archive.memoryOf(id);
+      return verifyAnomaly(anomaly, { source, findModel, memoryOf, signal });
     },
   };
 }
@@ -212,60 +231,21 @@ function startRetraining(
   stack.add("retraining", async () => retraining.stop());
 }
 
-interface GroupParts extends Frame {
+interface Durable {
   readonly database: Database | undefined;
   readonly store: AnomalyStore | undefined;
   readonly names: readonly ChannelName[];
-  readonly metrics: DetectorMetrics;
-  readonly clock: Clock;
 }
 
-interface Groups extends Pick<ForeverDeps, "budget"> {
-  readonly leases: GroupLeases;
-  readonly journal: Journal;
-  readonly groups: WatchedGroups;
-}
-
-/** Which metrics are ours, what is remembered of them, and what is written down about them. */
-async function openGroups(
-  config: DetectorConfig,
-  { database, store, names, metrics, clock, log, overrides, stack }: GroupParts,
-): Promise<Groups> {
+/** A replica has a name of its own, and under it its groups in the database. */
+function replicaIn(
+  { database, store, names }: Durable,
+  { leaseMs }: LeaseTimes,
+): Omit<Replica, "times"> {
   const replica = newId("replica");
-  const times = overrides.leaseTimes ?? LEASE_TIMES;
-  const leases = new GroupLeases({
-    ...{ replica, times, counted: metrics, log },
-    table: database && openGroupTable(database, { replica, leaseMs: times.leaseMs }),
-    metrics: config.metrics.map(({ name }) => name),
-    clock: systemClock, // the database's time, also when the detector lives faster
-  });
-  stack.add("groups", async () => leases.stop());
-  const fenced = database && openFencedStore(database, names, replica);
-  const journal = new Journal({ store: fenced, leases, metrics, log });
-  const budget = { max: config.maxSeries, used: 0 };
-  const groups = new WatchedGroups(config.metrics, {
-    ...{ leases, store, metrics, clock, budget, log },
-    step: config.intervalSeconds * 1000,
-    backfillPoints: config.backfillPoints,
-  });
-  await leases.begin();
-  await groups.follow();
-  return { leases, journal, groups, budget };
-}
-
-/** The database is in trouble when either of those who write all the time says so. */
-function faultsOf(
-  journal: Journal,
-  leases: GroupLeases,
-): { readonly fault: unknown; readonly waiting: number } {
-  return {
-    get fault() {
-      return journal.fault ?? leases.fault;
-    },
-    get waiting() {
-      return journal.waiting;
-    },
-  };
+  if (database === undefined || store === undefined) return { replica, tables: undefined };
+  const table = openGroupTable(database, { replica, leaseMs });
+  return { replica, tables: { store, table, fenced: openFencedStore(database, names, replica) } };
 }
 
 function openConfiguredDatabase(

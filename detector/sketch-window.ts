@@ -25,17 +25,19 @@ export class SketchWindow implements PastWindow {
   private readonly values: number;
   private readonly ticks: number;
   private readonly counts: number;
-  private used = 0;
-  private pushed = 0;
-  private total = 0;
+  /** Where `used` and `pushed` stand: all that changes is in the arena, so that a copy of it is a copy of the past. */
+  private readonly numbers: number;
+  private readonly sum: number;
 
-  constructor(capacity: number, entries: number, arena = new Arena(16 * (entries + 1))) {
+  constructor(capacity: number, entries: number, arena = new Arena(16 * (entries + 2))) {
     this.capacity = capacity;
     this.arena = arena;
     this.entries = entries;
     this.values = arena.takeDoubles(entries);
     this.ticks = arena.takeIntegers(entries);
     this.counts = arena.takeFloats(entries);
+    this.numbers = arena.takeIntegers(2);
+    this.sum = arena.takeDoubles(1);
   }
 
   get size(): number {
@@ -73,11 +75,12 @@ export class SketchWindow implements PastWindow {
 
   /** Interpolated between the middles of the entries' counts; NaN when empty. */
   quantile(fraction: number): number {
-    if (this.used === 0) return NaN;
+    const { used } = this;
+    if (used === 0) return NaN;
     const goal = fraction * this.total;
     let below = 0;
     let previous = 0;
-    for (let index = 0; index < this.used; index += 1) {
+    for (let index = 0; index < used; index += 1) {
       const count = this.count(index);
       const middle = below + count / 2;
       if (middle >= goal) {
@@ -122,6 +125,32 @@ export class SketchWindow implements PastWindow {
     if (reach === Infinity) return offset > 0 ? 1 : 0;
     const share = 0.5 + offset / (2 * reach);
     return share < 0 ? 0 : share > 1 ? 1 : share;
+  }
+
+  /** Entries in use. */
+  private get used(): number {
+    return this.arena.integers[this.numbers] as number;
+  }
+
+  private set used(count: number) {
+    this.arena.integers[this.numbers] = count;
+  }
+
+  private get pushed(): number {
+    return this.arena.integers[this.numbers + 1] as number;
+  }
+
+  private set pushed(count: number) {
+    this.arena.integers[this.numbers + 1] = count;
+  }
+
+  /** Of all counts. */
+  private get total(): number {
+    return this.arena.doubles[this.sum] as number;
+  }
+
+  private set total(sum: number) {
+    this.arena.doubles[this.sum] = sum;
   }
 
   private at(index: number): number {
@@ -183,16 +212,18 @@ export class SketchWindow implements PastWindow {
 
   /** Drops what was last seen longer ago than the window, and lets the counts fade. */
   private sweep(fade: number): void {
+    const { used, pushed } = this;
     let kept = 0;
-    this.total = 0;
-    for (let index = 0; index < this.used; index += 1) {
-      if (this.pushed - this.tick(index) >= this.capacity) continue;
+    let total = 0;
+    for (let index = 0; index < used; index += 1) {
+      if (pushed - this.tick(index) >= this.capacity) continue;
       this.move(index, kept);
       this.setCount(kept, this.count(kept) * fade);
-      this.total += this.count(kept);
+      total += this.count(kept);
       kept += 1;
     }
     this.used = kept;
+    this.total = total;
   }
 
   private makeRoom(): void {
@@ -203,8 +234,9 @@ export class SketchWindow implements PastWindow {
   /** Merges every entry into the one before it that is no further away, in cost, than neighbours usually are. */
   private mergeClosest(): void {
     const limit = this.medianCost();
+    const { used } = this;
     let kept = 0;
-    for (let index = 1; index < this.used; index += 1) {
+    for (let index = 1; index < used; index += 1) {
       if (this.mergeCost(kept, index) > limit) {
         kept += 1;
         this.move(index, kept);
@@ -213,7 +245,7 @@ export class SketchWindow implements PastWindow {
       // The place that was seen more often stands for both, so that a merged entry does not creep to one side. Both ends
       // stay where they are: the range is what novelty is divided by.
       const isHeavier = this.count(index) > this.count(kept);
-      if (kept > 0 && (isHeavier || index === this.used - 1)) this.setValue(kept, this.at(index));
+      if (kept > 0 && (isHeavier || index === used - 1)) this.setValue(kept, this.at(index));
       this.setTick(kept, Math.max(this.tick(kept), this.tick(index)));
       this.setCount(kept, this.count(kept) + this.count(index));
     }

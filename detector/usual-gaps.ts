@@ -12,13 +12,22 @@ const scratch = new Float32Array(SMALLEST_NEEDED);
 
 /** The gaps that new values of a stream usually leave, in order of arrival. */
 export class UsualGaps {
-  private readonly floats: Float32Array;
+  private readonly arena: Arena;
   private readonly first: number;
-  private pushed = 0;
+  private readonly count: number;
 
-  constructor(arena = new Arena(4 * GAPS_REMEMBERED)) {
-    this.floats = arena.floats;
+  constructor(arena = new Arena(4 * (GAPS_REMEMBERED + 2))) {
+    this.arena = arena;
     this.first = arena.takeFloats(GAPS_REMEMBERED);
+    this.count = arena.takeIntegers(1);
+  }
+
+  private get pushed(): number {
+    return this.arena.integers[this.count] as number;
+  }
+
+  private set pushed(count: number) {
+    this.arena.integers[this.count] = count;
   }
 
   clear(): void {
@@ -26,7 +35,7 @@ export class UsualGaps {
   }
 
   push(gap: number): void {
-    this.floats[this.first + (this.pushed % GAPS_REMEMBERED)] = gap;
+    this.arena.floats[this.first + (this.pushed % GAPS_REMEMBERED)] = gap;
     this.pushed += 1;
   }
 
@@ -46,9 +55,10 @@ export class UsualGaps {
 
   /** The five smallest in order, by insertion: sorting all took more than a third of the time per point. */
   private smallest(count: number): Float32Array {
+    const { floats } = this.arena;
     scratch.fill(Infinity);
     for (let index = 0; index < count; index += 1) {
-      const gap = this.floats[this.first + index] as number;
+      const gap = floats[this.first + index] as number;
       let at = SMALLEST_NEEDED - 1;
       if (gap >= (scratch[at] as number)) continue;
       for (; at > 0 && gap < (scratch[at - 1] as number); at -= 1) {

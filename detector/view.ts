@@ -7,6 +7,7 @@ import { explainInWords, summaryOf } from "./words.ts";
 export function anomalyView(anomaly: Anomaly): Readonly<Record<string, unknown>> {
   return {
     ...anomaly,
+    memory: undefined, // of no use to anybody but the scorer
     summary: summaryOf(anomaly),
     explanation: explainInWords(anomaly),
     leadingStream: leadingStream(anomaly.evidence.opening),

@@ -1,6 +1,7 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { newestStep } from "./cycle.ts";
+import { Memories } from "./memories.ts";
 import type { DetectorMetrics } from "./metrics.ts";
 import type { Anomaly } from "./types/anomaly.ts";
 import type { Places, Tenure } from "./types/groups.ts";
@@ -194,7 +195,7 @@ export class WatchedGroups {
 function strange(query: MetricQuery, elsewhere: boolean): WatchedMetric {
   return {
     ...{ query, series: new Map(), evaluatedUntil: 0, silentUntil: 0, watchedSince: 0 },
-    ...{ fault: undefined, capReported: false },
+    ...{ fault: undefined, capReported: false, memories: new Memories() },
     watcher: elsewhere ? "another" : "nobody",
   };
 }

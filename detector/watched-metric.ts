@@ -1,4 +1,5 @@
 import type { QueryError } from "./faults.ts";
+import { Memories } from "./memories.ts";
 import { createSeries, seriesId, type Series } from "./series.ts";
 import type { Labels, MetricQuery } from "./types/source.ts";
 import type { Resume } from "./types/store.ts";
@@ -15,6 +16,7 @@ export interface WatchedMetric {
   readonly watchedSince: number;
   fault: QueryError | undefined;
   capReported: boolean;
+  readonly memories: Memories;
   /** Who watches it, where it is not this replica. */
   readonly watcher?: "another" | "nobody";
 }
@@ -58,6 +60,7 @@ export function watchMetric(
     watchedSince: silentUntil,
     fault: undefined,
     capReported: false,
+    memories: new Memories(),
   };
   for (const anomaly of resume.open) {
     const series = admitSeries(metric, anomaly.labels, anomaly.openedAt, budget);

@@ -37,6 +37,7 @@ export const STREAM_WORDS: Readonly<Record<StreamName, string>> = {
   rank_spread: "the spread of the last 48 ranks (as normal scores)",
   rank_spread_long: "the spread of the last 144 ranks (as normal scores)",
   rank_low: "the mean of the lower half of the last 48 ranks (as normal scores)",
+  rank_run: "the root of how many points in a row lay on the same side of the median",
   rank_high: "the mean of the upper half of the last 48 ranks (as normal scores)",
 };
 

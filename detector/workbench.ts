@@ -24,6 +24,7 @@ import { retrain, type Challenge } from "./tools/retrain.ts";
 import { renderProposal } from "./tools/proposal-report.ts";
 import { renderReport } from "./tools/report.ts";
 import { scoredRows } from "./tools/scored-rows.ts";
+import { trainingShare } from "./tools/training-share.ts";
 import { readWindows, type IncidentWindow } from "./tools/windows.ts";
 import type { LabelBook } from "./types/labels.ts";
 import type { StepRange } from "./types/source.ts";
@@ -148,9 +149,10 @@ export async function trainDetector(
 ): Promise<Training> {
   const windows = request.masks === undefined ? [] : windowsIn(request.masks, config);
   const { period, onHistory } = request;
-  const history = await historyOf(config, period, {
+  const share = trainingShare(config.metrics, stepsOf(config, period));
+  const history = await historyOf({ ...config, metrics: share.metrics }, period, {
     onProgress: onHistory,
-    seriesMax: seriesMax(config, period),
+    seriesMax: share.seriesMax,
   });
   return onBench(config, log, async ({ tables, model }) => {
     const { challenger, ...rest } = retrain(history, {
@@ -187,18 +189,6 @@ async function knownMasks(tables: Tables | undefined, period: Period): Promise<r
   if (tables === undefined) return [];
   const range = { from: new Date(period.from), to: new Date(period.to) };
   return [...(await tables.labels.masks(range)), ...(await tables.runbooks.masks(range))];
-}
-
-/** Points that training keeps in memory (about 80 bytes each): a hundred series of two weeks of minutes. */
-const TRAINING_POINTS_MAX = 2_100_000;
-/** As many as the models are compared on. */
-const TRAINING_SERIES_MAX = 100;
-
-/** Each metric has an equal share of what training can hold. */
-function seriesMax({ metrics, intervalSeconds }: DetectorConfig, { from, to }: Period): number {
-  const steps = (to - from) / (intervalSeconds * 1000);
-  const all = Math.min(TRAINING_SERIES_MAX, TRAINING_POINTS_MAX / Math.max(1, steps));
-  return Math.max(1, Math.floor(all / Math.max(1, metrics.length)));
 }
 
 interface ProposeRequest {
@@ -276,17 +266,15 @@ function windowsIn(path: string, { metrics }: DetectorConfig): readonly Incident
 
 async function historyOf(
   config: DetectorConfig,
-  { from, to }: Period,
+  period: Period,
   options: Omit<HistoryDeps, "source"> = {},
 ): Promise<readonly MetricHistory[]> {
-  const step = config.intervalSeconds * 1000;
-  const range: StepRange = {
-    from: Math.ceil(from / step) * step,
-    to: Math.floor(to / step) * step,
-    step,
-  };
-  return readHistory(config.metrics, range, {
-    ...options,
-    source: connectPrometheus(config.prometheus),
-  });
+  const source = connectPrometheus(config.prometheus);
+  return readHistory(config.metrics, stepsOf(config, period), { ...options, source });
+}
+
+/** The whole steps of a period. */
+function stepsOf({ intervalSeconds }: DetectorConfig, { from, to }: Period): StepRange {
+  const step = intervalSeconds * 1000;
+  return { from: Math.ceil(from / step) * step, to: Math.floor(to / step) * step, step };
 }

@@ -10,6 +10,7 @@ import express, {
 } from "express";
 import helmet from "helmet";
 import type { Registry } from "prom-client";
+import { capConnections, type ConnectionCap } from "./connection-cap.ts";
 import { correlationId, withCorrelation } from "./correlation.ts";
 import { codeOf, hasCode } from "./error.ts";
 import type { Log } from "./log.ts";
@@ -146,14 +147,15 @@ function answerError(log: Log): ErrorRequestHandler {
       next(error);
       return;
     }
-    const problem = asProblem(error);
+    const problem = problemOf(error);
     if (problem.status >= 500)
       log.error("request failed", { method: request.method, status: problem.status, error });
     sendProblem(response, problem);
   };
 }
 
-function asProblem(error: unknown): HttpProblem {
+/** What is told of an error: a problem as it is, anything else without its message. */
+export function problemOf(error: unknown): HttpProblem {
   if (error instanceof HttpProblem) return error;
   if (isUnavailable(error)) {
     return new HttpProblem(
@@ -192,17 +194,20 @@ export interface ListenOptions {
   readonly port: number;
   /** From the first to the last byte of a request. */
   readonly requestTimeoutMs?: number;
+  /** Without it one address may take all connections. */
+  readonly cap?: ConnectionCap;
 }
 
 /** @throws when the address is taken or not ours */
 export async function listen(
   app: Express,
-  { host, port, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ListenOptions,
+  { host, port, requestTimeoutMs = REQUEST_TIMEOUT_MS, cap }: ListenOptions,
 ): Promise<ListeningServer> {
   const server = createServer({ connectionsCheckingInterval: CONNECTIONS_CHECK_INTERVAL_MS }, app);
   server.headersTimeout = Math.min(HEADERS_TIMEOUT_MS, requestTimeoutMs);
   server.requestTimeout = requestTimeoutMs;
   server.maxConnections = MAX_CONNECTIONS;
+  if (cap !== undefined) capConnections(server, cap);
   server.on("clientError", answerUnreadable);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

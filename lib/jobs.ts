@@ -7,8 +7,16 @@ export interface Jobs {
   send(tx: Queryable, queue: string, data: object): Promise<void>;
   /** As {@link send}, in one statement for all; nothing to do for none. */
   sendAll(tx: Queryable, queue: string, data: readonly object[]): Promise<void>;
-  /** Runs `handler` for each job; an error gives the job back for a later try. Handlers are idempotent: a job can come twice. */
-  work<Data extends object>(queue: string, handler: (data: Data) => Promise<void>): Promise<void>;
+  /**
+   * Runs `handler` for each job; an error gives the job back for a later try. Handlers are idempotent: a job can come twice.
+   *
+   * @param options.slots how many at once; 8 when left out
+   */
+  work<Data extends object>(
+    queue: string,
+    handler: (data: Data) => Promise<void>,
+    options?: { readonly slots?: number },
+  ): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -70,11 +78,15 @@ export async function openJobs(
       const jobs = all.map((data) => ({ data }));
       await boss.insert(queue, jobs, { db: inTransactionOf(tx) });
     },
-    work: async <Data extends object>(queue: string, handler: (data: Data) => Promise<void>) => {
+    work: async <Data extends object>(
+      queue: string,
+      handler: (data: Data) => Promise<void>,
+      { slots = CONCURRENT_JOBS } = {},
+    ) => {
       const options = {
         pollingIntervalSeconds: POLL_SECONDS,
         batchSize: 1,
-        localConcurrency: CONCURRENT_JOBS,
+        localConcurrency: slots,
       } as const;
       await boss.work<Data>(queue, options, async (jobs) => {
         for (const { data } of jobs) {

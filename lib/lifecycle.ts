@@ -1,7 +1,13 @@
 import type { Log } from "./log.ts";
 
-/** Longer than any orderly stop measured; short enough for Kubernetes' 30 s grace period with several steps. */
+/** Longer than any orderly stop measured. */
 const STEP_TIMEOUT_MS = 8_000;
+/** For all steps together: Kubernetes kills after 30 s, and what hangs is often the one thing that all steps wait for. */
+const STOP_TIMEOUT_MS = 20_000;
+/** What a step gets when others have used up all the time: enough where nothing hangs. */
+const STEP_TIMEOUT_MIN_MS = 200;
+/** After an orderly stop nothing should keep the process; what does so all the same has had its time. */
+const EXIT_AFTER_MS = 2_000;
 
 /** What was started is stopped in the reverse order, by name; a step that fails or hangs does not keep the others. */
 export class StopStack {
@@ -18,9 +24,11 @@ export class StopStack {
 
   /** Idempotent: a step runs once. */
   async stop(): Promise<void> {
+    const start = performance.now();
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
       try {
-        await withTimeout(Promise.resolve(step.stop()), STEP_TIMEOUT_MS);
+        const left = Math.max(STEP_TIMEOUT_MIN_MS, start + STOP_TIMEOUT_MS - performance.now());
+        await withTimeout(Promise.resolve(step.stop()), Math.min(STEP_TIMEOUT_MS, left));
       } catch (error) {
         this.#log.error("stop step failed", { step: step.name, error });
       }
@@ -32,7 +40,7 @@ async function withTimeout(work: Promise<void>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(new Error(`not done after ${ms} ms`));
+      reject(new Error(`not done after ${Math.round(ms)} ms`));
     }, ms);
   });
   try {
@@ -79,6 +87,10 @@ export async function runService(log: Log, start: () => Promise<RunningService>)
     process.exitCode = 1;
     process.kill(process.pid, "SIGTERM"); // an unknown state is left in order, with the jobs' leases given back
   });
+  process.on("uncaughtException", (error) => {
+    log.error("uncaught exception", { error }); // unlike Node's own words, without secrets
+    process.exit(1); // nothing is known of the state: the leases end by themselves
+  });
   let running: RunningService;
   try {
     running = await start();
@@ -90,7 +102,12 @@ export async function runService(log: Log, start: () => Promise<RunningService>)
   log.info("stopping", { signal: await signal });
   await running.stop();
   log.info("stopped");
-  return Number(process.exitCode ?? 0);
+  const code = Number(process.exitCode ?? 0);
+  setTimeout(() => {
+    log.warn("something keeps the process: it is ended");
+    process.exit(code);
+  }, EXIT_AFTER_MS).unref();
+  return code;
 }
 
 /** Listens from now on, so that a signal during the start is not lost; the second one does not wait for an orderly stop. */

@@ -1,14 +1,10 @@
 import { lookup as resolveName } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { Agent, fetch, type Response } from "undici";
-import { systemClock } from "./clock.ts";
 import { isPublicAddress } from "./public-address.ts";
+import { readStart, refusalOf } from "./receiver-answer.ts";
 
 const TIMEOUT_MS = 10_000;
-/** What a receiver says is only read for its reason. */
-const ANSWER_BYTES_MAX = 64 * 1024;
-/** A receiver cannot silence us for longer. */
-const RETRY_AFTER_MAX_MS = 3_600_000;
 
 /** Why a message was not taken: `refused` is final (the receiver will never take it), `unavailable` is not. */
 export class DeliveryError extends Error {
@@ -70,8 +66,9 @@ export async function postJson(receiver: string, request: JsonPost): Promise<str
   } finally {
     await agent.destroy();
   }
-  if (!response.ok) throw refusalOf(receiver, response, text);
-  return text;
+  if (response.ok) return text;
+  const { kind, message, retryAfterMs } = refusalOf(receiver, response, text);
+  throw new DeliveryError(kind, message, { retryAfterMs });
 }
 
 /** @throws DeliveryError for an address that is never sent to */
@@ -105,36 +102,3 @@ const lookupPublic: LookupFunction = (hostname, options, callback) => {
     }
   });
 };
-
-async function readStart(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  if (response.body === null) return "";
-  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes >= ANSWER_BYTES_MAX) break; // leaving the loop ends the connection
-  }
-  return Buffer.concat(chunks).subarray(0, ANSWER_BYTES_MAX).toString("utf8");
-}
-
-/** A wrong key or address (401, 403, 404) can be put right while we wait; a body that is refused will be refused again. */
-function refusalOf(receiver: string, { status, headers }: Response, text: string): DeliveryError {
-  const final = status >= 400 && status < 500 && ![401, 403, 404, 408, 429].includes(status);
-  const said = text.replace(/\s+/g, " ").trim().slice(0, 200);
-  return new DeliveryError(
-    final ? "refused" : "unavailable",
-    `${receiver} answered ${status}${said === "" ? "" : `: ${said}`}`,
-    { retryAfterMs: retryAfterOf(headers.get("retry-after"), text) },
-  );
-}
-
-/** Seconds or a date in the header; Discord also says `retry_after` in the body, with a fraction. */
-function retryAfterOf(header: string | null, text: string): number {
-  const inBody = /"retry_after"\s*:\s*(\d+(?:\.\d+)?)/.exec(text)?.[1];
-  const seconds = Number(header ?? inBody ?? "");
-  const ms = Number.isNaN(seconds)
-    ? Date.parse(header ?? "") - systemClock.now().getTime()
-    : seconds * 1000;
-  return Number.isNaN(ms) ? 0 : Math.min(RETRY_AFTER_MAX_MS, Math.max(0, ms));
-}

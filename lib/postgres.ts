@@ -19,7 +19,7 @@ export interface Database extends Queryable {
   inTransaction<T>(work: (tx: Queryable) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /** Lends a raw connection, for COPY streams. It is thrown away, not reused, when `work` throws. */
   withConnection<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T>;
-  /** @throws when the server cannot be reached within the connect timeout */
+  /** @throws when the server cannot be reached within the connect timeout, or takes no writes (SQLSTATE 25006) */
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -31,6 +31,18 @@ export interface DatabaseOptions {
   readonly max?: number;
   readonly statementTimeoutMs?: number;
 }
+
+/** SQLSTATE read_only_sql_transaction: a replica, or a server that an operator has set so. */
+const READ_ONLY = "25006";
+
+const SESSION = [
+  // A server may be set up to confirm a commit before it is on disk; what we say is stored must survive its crash.
+  "synchronous_commit=on",
+  // When the network dies without a word the server's side of a connection must not stay for hours, as is its default.
+  "tcp_keepalives_idle=30",
+  "tcp_keepalives_interval=10",
+  "tcp_keepalives_count=3",
+] as const;
 
 /** A frozen server must turn into a 503, not into a queue of waiting requests. */
 const CONNECT_TIMEOUT_MS = 2_000;
@@ -54,8 +66,7 @@ export function openDatabase(
     query_timeout: statementTimeoutMs + 1_000,
     idle_in_transaction_session_timeout: 30_000,
     keepAlive: true,
-    // A server may be set up to confirm a commit before it is on disk; what we say is stored must survive its crash.
-    options: "-c synchronous_commit=on",
+    options: SESSION.map((setting) => `-c ${setting}`).join(" "),
   });
   // Without a listener, an idle connection that the server closes would end the process.
   pool.on("error", (error) => {
@@ -67,7 +78,11 @@ export function openDatabase(
       withClient(pool, async (client) => transact(client, work, options)),
     withConnection: async (work) => withClient(pool, work),
     ping: async () => {
-      await pool.query("SELECT 1");
+      const { rows } = await pool.query<{ readonly: string }>(
+        "SELECT current_setting('transaction_read_only') AS readonly",
+      );
+      if (rows[0]?.readonly === "on")
+        throw Object.assign(new Error("the database takes no writes"), { code: READ_ONLY });
     },
     close: async () => pool.end(),
   };

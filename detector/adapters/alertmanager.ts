@@ -1,12 +1,12 @@
+import { authorizationOf } from "../../lib/authorization.ts";
 import { systemClock } from "../../lib/clock.ts";
+import { followTlsFiles } from "../../lib/tls-options.ts";
 import { frameOf } from "../alert.ts";
 import type { AlertmanagerAccess } from "../types/access.ts";
 import type { Anomaly } from "../types/anomaly.ts";
 import type { AlertStatus, Channel } from "../types/delivery.ts";
 import { openCluster, type ClusterDeps } from "./alertmanager-cluster.ts";
-import { authorizationOf } from "./authorization.ts";
 import { postJson } from "./post-json.ts";
-import { followTlsFiles } from "./tls-options.ts";
 
 /** Five repeats: Alertmanager resolves an alert by itself once we have been silent for so long. */
 const ALIVE_MS = 5 * 60_000;

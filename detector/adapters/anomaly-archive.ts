@@ -25,5 +25,12 @@ export function openArchive(database: Queryable): AnomalyArchive {
       );
       return rows[0] && anomalyOf(rows[0]);
     },
+    memoryOf: async (id) => {
+      const { rows } = await database.query<{ memory: Buffer }>(
+        "SELECT memory FROM aiops_memories WHERE anomaly_id = $1",
+        [id],
+      );
+      return rows[0]?.memory;
+    },
   };
 }

@@ -117,9 +117,11 @@ async function insertAnomaly(
        step_ms, history_from, opened_at, last_seen_at, score, value, baseline, delta, percent_change, zscores, sparkline, evidence, model_sha256)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
      ON CONFLICT DO NOTHING RETURNING id
+     ), remembered AS (
+       INSERT INTO aiops_memories (anomaly_id, memory) SELECT id, $24 FROM opened WHERE $24::bytea IS NOT NULL
      ), mailed AS (
        INSERT INTO aiops_outbox (channel, anomaly_id, status, traceparent, next_at)
-       SELECT unnest($24::text[]), id, 'firing', $25, now() + $26 * interval '1 millisecond' FROM opened
+       SELECT unnest($25::text[]), id, 'firing', $26, now() + $27 * interval '1 millisecond' FROM opened
      )
      SELECT EXISTS (SELECT FROM opened) AS opened`,
     [
@@ -146,6 +148,7 @@ async function insertAnomaly(
       anomaly.sparkline,
       toJson(anomaly.evidence),
       anomaly.modelSha256 ?? null,
+      anomaly.memory ?? null,
       ...[channels, mailing.traceparent ?? null, mailing.headStartMs],
     ],
   );

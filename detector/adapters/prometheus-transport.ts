@@ -2,13 +2,13 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
+import type { PrometheusAccess } from "../../lib/access.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
+import { prometheusHeaders } from "../../lib/prometheus-access.ts";
+import { followTlsFiles } from "../../lib/tls-options.ts";
 import { QueryError } from "../faults.ts";
-import type { PrometheusAccess } from "../types/access.ts";
-import { authorizationOf } from "./authorization.ts";
 import { readCapped } from "./read-capped.ts";
-import { followTlsFiles } from "./tls-options.ts";
 
 interface Reply {
   readonly status: number;
@@ -42,8 +42,7 @@ export function openTransport(access: PrometheusAccess, deps: TransportDeps): Tr
     accept: "application/json",
     "accept-encoding": "gzip",
     "content-type": "application/x-www-form-urlencoded",
-    ...authorizationOf(access),
-    ...(access.tenant === undefined ? {} : { "x-scope-orgid": access.tenant }),
+    ...prometheusHeaders(access),
   };
   const secure = base.protocol === "https:";
   const tls = followTlsFiles(access.tls, { ...deps, owner: "Prometheus" });

@@ -1,8 +1,8 @@
 import { ExponentialBackoff, handleWhen, retry } from "cockatiel";
+import type { PrometheusAccess } from "../../lib/access.ts";
 import { systemClock, type Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
 import { QueryError } from "../faults.ts";
-import type { PrometheusAccess } from "../types/access.ts";
 import type { MetricSource, StepRange } from "../types/source.ts";
 import { readAnswer } from "./prometheus-answer.ts";
 import { inPages, type Page } from "./prometheus-pages.ts";

@@ -29,7 +29,7 @@ export function openRunbookRecord(database: Queryable): RunbookRecord {
   return {
     masks: async ({ from, to }) => {
       if (!(await isHere(database))) return [];
-      const { rows } = await database.query<MaskRow>(MASKS, [from, to]);
+      const { rows } = await database.query<MaskRow>(MASKS, [from, to, ...POD_NAMES]);
       if (rows.length >= ROWS_MAX) {
         throw new Error(`there are ${ROWS_MAX} alerts and runs or more: give a shorter time`);
       }
@@ -45,23 +45,35 @@ async function isHere(database: Queryable): Promise<boolean> {
   return rows[0]?.here === true;
 }
 
+/** As controllers name pods: of a Deployment (with the alphabet of their hashes), and of a StatefulSet. */
+const POD_NAMES = [
+  "^(.+)-(?=[0-9]*[a-z])[bcdfghjklmnpqrstvwxz2456789]{6,10}-[bcdfghjklmnpqrstvwxz2456789]{5}$",
+  "^(.+)-[0-9]{1,5}$",
+];
+
 /**
  * Runs from the moment at which a call to the cluster may have left (`intent`), unless it was a dry run; and other
  * senders' alerts. The detector's own are masked by their series, which a person may take back by a label.
+ *
+ * A workload has a row for each of its names: a run's `app` is what the alert called it, its target's key ends with the
+ * workload's own name, and a series may bear either. Of an alert all labels count that runbooks find a target by.
  */
 const MASKS = `
-  SELECT * FROM (
-    SELECT r.namespace, r.app, min(a.ts) AS masked_from,
+  SELECT DISTINCT * FROM (
+    SELECT r.namespace, unnest(ARRAY[r.app, split_part(r.target_key, '/', 4)]) AS app, min(a.ts) AS masked_from,
            coalesce(r.finished_at + interval '${SETTLES_AFTER}', 'infinity') AS masked_to, 'runbook' AS cause
       FROM runs r JOIN runbooks_audit a ON a.run_id = r.id AND a.event = 'intent'
      WHERE r.state <> 'skipped_dry_run' GROUP BY r.id
     UNION ALL
-    SELECT labels->>'namespace', coalesce(labels->>'deployment', labels->>'app', labels->>'service'), first_starts_at,
-           coalesce(resolved_at, last_seen_at + interval '${REPEATS_WITHIN}'), 'alert'
+    SELECT coalesce(labels->>'namespace', labels->>'project'),
+           unnest(ARRAY[labels->>'app', labels->>'deployment', labels->>'statefulset', labels->>'daemonset',
+                        labels->>'service', (regexp_match(labels->>'pod', $3))[1], (regexp_match(labels->>'pod', $4))[1],
+                        CASE WHEN labels ? 'project' AND NOT labels ? 'pod' THEN labels->>'container' END]),
+           first_starts_at, coalesce(resolved_at, last_seen_at + interval '${REPEATS_WITHIN}'), 'alert'
       FROM episodes WHERE labels->>'alertname' IS DISTINCT FROM 'AIOpsAnomalyDetected'
   ) AS masks
   WHERE namespace <> '' AND app <> '' AND masked_from <= $2 AND masked_to >= $1
-  ORDER BY masked_from LIMIT ${ROWS_MAX}`;
+  ORDER BY masked_from, app LIMIT ${ROWS_MAX}`;
 
 /** The driver gives `infinity` as the number. */
 function maskOf({ masked_from: from, masked_to: to, ...rest }: MaskRow): Mask {

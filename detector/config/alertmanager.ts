@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { list, optional, secret, text, url, type Config, type Kind } from "../../lib/config.ts";
+import { readLogin, readTls } from "../../lib/credentials.ts";
 import type { AlertmanagerAccess } from "../types/access.ts";
-import { readLogin, readTls } from "./credentials.ts";
 
 /** An alert is posted to each of them. */
 const MEMBERS_MAX = 16;

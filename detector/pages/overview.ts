@@ -1,5 +1,6 @@
 import { html, type Html } from "../../lib/pages/html.ts";
 import { page } from "../../lib/pages/layout.ts";
+import { newestValues } from "../score.ts";
 import type { Series } from "../series.ts";
 import type { Anomaly } from "../types/anomaly.ts";
 import type { WatchedMetric } from "../watched-metric.ts";
@@ -94,6 +95,7 @@ function seriesRow({ labels, last, anomaly, state }: Series): Html {
   const names = Object.entries(labels)
     .map(([name, value]) => `${name}="${value}"`)
     .join(", ");
+  const newest = newestValues(state);
   return html`<tr>
     <th scope="row">{${names}}</th>
     <td class="number">${last === undefined ? "–" : short(last.value)}</td>
@@ -105,8 +107,6 @@ function seriesRow({ labels, last, anomaly, state }: Series): Html {
           : html`<a href="/anomalies/${encodeURIComponent(anomaly.id)}">${anomaly.reason}</a>`
       }
     </td>
-    <td>
-      ${sparkChart(`${String(state.values.newest.size)} newest values`, state.values.newest.toArray())}
-    </td>
+    <td>${sparkChart(`${String(newest.length)} newest values`, newest)}</td>
   </tr>`;
 }

@@ -17,6 +17,9 @@ export function verificationPage(anomaly: Anomaly, verification: Verification): 
   );
 }
 
+const FROM_MEMORY =
+  "Prometheus cannot give the whole history of this series any more. What the scorer knew before the opening was kept with the anomaly: its newest values were compared with those of Prometheus, and the opening was scored after it again.";
+
 function title({ verdict }: Verification): string {
   switch (verdict) {
     case "equal":
@@ -30,11 +33,12 @@ function title({ verdict }: Verification): string {
 
 function details(verification: Verification): Html {
   if (verification.verdict === "cannot_verify") return html`<p>${verification.why}</p>`;
-  const { asked, compared, differences } = verification;
+  const { asked, basis, compared, differences } = verification;
   return html`<p>
       ${String(compared)} numbers were compared. Asked for <code>${asked.expr}</code> from
       ${timeElement(asked.from)} to ${timeElement(asked.to)}, every ${String(asked.step / 1000)} s.
     </p>
+    ${basis === "history" ? html`` : html`<p>${FROM_MEMORY}</p>`}
     ${
       differences.length === 0
         ? html``

@@ -2,8 +2,11 @@ import { seriesId } from "../series.ts";
 import type { MetricQuery, MetricSource, SeriesSamples, StepRange } from "../types/source.ts";
 import type { Point } from "../types/scoring.ts";
 
-/** Steps asked for at once, as in the running detector's backfill. */
+/** Steps asked for at once, as in the running detector's backfill: fewer where a metric has many series. */
 const CHUNK_STEPS = 720;
+const CHUNK_POINTS = 4_000_000;
+/** Nobody knows yet how many series a metric has. */
+const FIRST_CHUNK_STEPS = 12;
 
 /** Steps of one command; a year of minutes has 525,600. */
 export const HISTORY_STEPS_MAX = 2_000_000;
@@ -45,9 +48,13 @@ async function readMetric(
   { source, seriesMax = Infinity, onProgress = () => undefined }: HistoryDeps,
 ): Promise<readonly SeriesSamples[]> {
   const found = new Map<string, { labels: SeriesSamples["labels"]; points: Point[] }>();
-  for (let start = from; start <= to; start += CHUNK_STEPS * step) {
-    const end = Math.min(to, start + (CHUNK_STEPS - 1) * step);
-    for (const { labels, points } of await source.query(expr, { from: start, to: end, step })) {
+  let steps = FIRST_CHUNK_STEPS;
+  let start = from;
+  while (start <= to) {
+    const end = Math.min(to, start + (steps - 1) * step);
+    const answer = await source.query(expr, { from: start, to: end, step });
+    steps = Math.max(1, Math.min(CHUNK_STEPS, Math.floor(CHUNK_POINTS / (answer.length + 1))));
+    for (const { labels, points } of answer) {
       const id = seriesId(labels);
       const known = found.get(id) ?? { labels, points: [] };
       known.points.push(...points);
@@ -56,6 +63,7 @@ async function readMetric(
     // The smallest ids are a fair sample, as they are hashes, and the same one every time. What was dropped is dropped
     // again whenever it comes back, so that what is kept is whole.
     for (const id of [...found.keys()].sort().slice(seriesMax)) found.delete(id);
+    start = end + step;
     onProgress({ metric: name, done: (end - from) / step, total: (to - from) / step });
   }
   return [...found.values()];

@@ -6,7 +6,7 @@ import type { MetricHistory } from "./history.ts";
 /** Masks that a model row lists; the rest is only counted. */
 const LISTED_MAX = 100;
 /** Labels that name a workload. `job` may: it is often only the name of a scrape job, which says nothing. */
-const WORKLOAD_LABELS = ["app", "deployment", "service"];
+const WORKLOAD_LABELS = ["app", "deployment", "statefulset", "daemonset", "service"];
 
 /** One series, as masks speak about it. */
 interface MaskedSeries {
@@ -29,9 +29,15 @@ function isAboutWorkload(
   labels: Labels,
   { namespace, app }: { readonly namespace: string; readonly app: string },
 ): boolean {
+  if (isOfHypervisor(labels)) return labels["project"] === namespace && labels["container"] === app;
   if (labels["namespace"] !== namespace) return false;
   const named = WORKLOAD_LABELS.flatMap((name) => labels[name] ?? []);
   return named.length === 0 || named.includes(app) || labels["job"] === app;
+}
+
+/** Kubernetes has a label `container` as well; only with a project, and without a pod, it is the hypervisor's. */
+function isOfHypervisor(labels: Labels): boolean {
+  return ["container", "project"].every((name) => name in labels) && !("pod" in labels);
 }
 
 /** Whether one of a series' own masks holds at a time. */

@@ -1,7 +1,8 @@
 import { html, type Html } from "../../lib/pages/html.ts";
+import { reportPage } from "../../lib/pages/report.ts";
 import type { MetricHistory } from "./history.ts";
 import type { ChangedAlert, Proposal, ThresholdRecord } from "./propose.ts";
-import { alertList, iso, reportPage, type ReportedAlert } from "./report-page.ts";
+import { alertList, iso, type ReportedAlert } from "./report-page.ts";
 
 /** The proposed threshold beside the one in use, with a chart for each alert that only one of them raises. */
 export function renderProposal(

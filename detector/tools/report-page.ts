@@ -1,5 +1,4 @@
-import { html, Html } from "../../lib/pages/html.ts";
-import { STYLESHEET } from "../../lib/pages/layout.ts";
+import { html, type Html } from "../../lib/pages/html.ts";
 import { chartOf } from "../pages/chart.ts";
 import type { ReplayedEpisode } from "../replay.ts";
 import { seriesId } from "../series.ts";
@@ -16,27 +15,6 @@ export interface ReportedAlert {
   readonly episode: ReplayedEpisode;
   /** What else there is to say about it. */
   readonly note?: string | undefined;
-}
-
-/** A page that stands alone: a file needs its styles inside. */
-export function reportPage(title: string, body: readonly Html[]): string {
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>${title} – Fettle</title>
-        <style>
-          ${new Html(STYLESHEET)}
-        </style>
-      </head>
-      <body>
-        <main class="wide">
-          <h1>${title}</h1>
-          ${body}
-        </main>
-      </body>
-    </html>`.text;
 }
 
 /** Alerts below a heading, the first with a chart each. */

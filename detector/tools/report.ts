@@ -1,7 +1,8 @@
 import { html, type Html } from "../../lib/pages/html.ts";
+import { reportPage } from "../../lib/pages/report.ts";
 import type { Backtest } from "./backtest.ts";
 import type { MetricHistory } from "./history.ts";
-import { alertList, iso, reportPage } from "./report-page.ts";
+import { alertList, iso } from "./report-page.ts";
 
 /** What the detector would have said, with a chart for each alert. */
 export function renderReport(

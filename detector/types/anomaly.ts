@@ -42,6 +42,8 @@ export interface Anomaly {
   readonly historyFrom: number | undefined;
   /** All that is needed to go on after a restart, and to recompute the explanation. */
   readonly evidence: OpenEpisode;
+  /** What the scorer knew before the opening: only of an old series, and only in the record that is published. */
+  readonly memory?: Uint8Array | undefined;
 }
 
 /** A place in the list of anomalies: the last one that was shown. */
@@ -63,4 +65,6 @@ export interface AnomalyFilter {
 export interface AnomalyArchive {
   list(filter: AnomalyFilter): Promise<readonly Anomaly[]>;
   find(id: string): Promise<Anomaly | undefined>;
+  /** What the scorer knew before the opening, where it was kept. */
+  memoryOf(id: string): Promise<Uint8Array | undefined>;
 }

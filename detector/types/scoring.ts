@@ -3,7 +3,13 @@ export type BaseStream = "value" | "level" | "shift" | "spread" | "ratio" | "tre
 
 /** What the normal scores of a series' ranks did lately: means, spreads, and means of their lower and upper half. */
 export type RankStream =
-  "rank_mean" | "rank_mean_long" | "rank_spread" | "rank_spread_long" | "rank_low" | "rank_high";
+  | "rank_mean"
+  | "rank_mean_long"
+  | "rank_spread"
+  | "rank_spread_long"
+  | "rank_low"
+  | "rank_high"
+  | "rank_run";
 
 /** All streams of one series, each watched for novelty: of its values, of what remains of them after the season, of ranks. */
 export type StreamName =

@@ -59,6 +59,7 @@ export interface AnomalyStore {
   saveProgress(progress: readonly Progress[], sightings: readonly Sighting[]): Promise<void>;
   list(filter: AnomalyFilter): Promise<readonly Anomaly[]>;
   find(id: string): Promise<Anomaly | undefined>;
+  memoryOf(id: string): Promise<Uint8Array | undefined>;
   model(sha256: string): Promise<StoredModel | undefined>;
   newestModel(): Promise<StoredModel | undefined>;
   saveModel(model: StoredModel): Promise<void>;

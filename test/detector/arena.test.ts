@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { Arena } from "../../detector/arena.ts";
-import { createSeriesState } from "../../detector/score.ts";
+import { createSeriesState, newestValues, pointsOf, scorePoint } from "../../detector/score.ts";
 
 test("stretches do not touch, whatever their kind", () => {
   const arena = new Arena(48);
@@ -25,8 +25,18 @@ test("more than was said is refused", () => {
   expect(() => arena.takeDoubles(2)).toThrow("8 bytes too small");
 });
 
-test("a series asks for exactly what its arena has", () => {
-  const [window] = createSeriesState().zWindows as unknown as readonly [{ arena: Arena }];
-
-  expect(window.arena.left).toBe(0);
+test("one set of columns serves one series after the other, as if each had its own", () => {
+  const alone = createSeriesState();
+  const states = [createSeriesState(), createSeriesState()];
+  const value = (index: number, of: number) => Math.sin(index * (of + 1)) * 10 + of;
+  for (let index = 0; index < 400; index += 1) {
+    const t = index * 60_000;
+    const expected = scorePoint(alone, { t, value: value(index, 0) }, undefined);
+    const [own] = states.map((state, of) =>
+      scorePoint(state, { t, value: value(index, of) }, undefined),
+    );
+    expect(own).toEqual(expected);
+  }
+  expect(states.map(pointsOf)).toEqual([400, 400]);
+  expect(newestValues(states[1] ?? alone, 2)).toEqual([value(398, 1), value(399, 1)]);
 });

@@ -7,7 +7,7 @@ import { SketchWindow } from "../../detector/sketch-window.ts";
 const DAY = 1440;
 
 function emptyRanks(): Ranks {
-  return createRanks(() => new SketchWindow(10_080, 32), new Arena(8 * 144 + 6 * 512));
+  return createRanks(() => new SketchWindow(10_080, 32), new Arena(8 * 146 + 7 * 528));
 }
 
 /** Ranks of a series in which nothing happens are shares of 0 to 1, all alike often. */
@@ -39,6 +39,17 @@ test("an hour in the upper third, which no single value shows, saturates the row
   expect(last && rankRowsOf(last).lasting.slice(0, 3)).toEqual([1, 1, 1]);
 });
 
+test("a run on one side of the median is new as soon as it is longer than all before, though it grows by one a minute", () => {
+  const ranks = emptyRanks();
+  const random = mulberry32(5);
+  liveOn(ranks, 4 * DAY, random);
+  const readings = Array.from({ length: 40 }, () => takeRank(ranks, random() / 2, false));
+
+  expect(readings[39]?.streams.rank_run).toBeGreaterThan(6);
+  expect(readings[14]?.fresh.rank_run).toBeLessThan(0.3);
+  expect(readings[39]?.fresh.rank_run).toBeGreaterThan(0.8);
+});
+
 test("bursts of ten minutes move the upper half only", () => {
   const ranks = emptyRanks();
   const random = mulberry32(3);
@@ -56,7 +67,7 @@ test("what was learned of values says nothing of residuals: they begin again", (
 
   const first = takeRank(ranks, 0.999, true);
 
-  expect(ranks.points).toBe(1);
+  expect(ranks.origin.points).toBe(1);
   expect(first?.streams.rank_mean).toBeUndefined();
   expect(first?.bands.rank_mean).toBeUndefined();
 });
@@ -65,5 +76,5 @@ test("a rank that nobody knows is nothing", () => {
   const ranks = emptyRanks();
 
   expect(takeRank(ranks, NaN, false)).toBeUndefined();
-  expect(ranks.points).toBe(0);
+  expect(ranks.origin.points).toBe(0);
 });

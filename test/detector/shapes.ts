@@ -123,23 +123,41 @@ export function openShape(
 /** Counts by the mean of a minute. */
 const COUNTS: Partial<Record<ShapeName, number>> = { integer: 20, sparse: 0.5 };
 
+/** How long bursts last at most, in minutes, and how many there are in 8.5 days. */
+const BURST_MINUTES = 15;
+const BURSTS_SEEN = (8.5 * DAY) / 100;
+/** Deviations below the mean that 19 of 20 incidents exceed. */
+const NINETEEN_OF_TWENTY = 1.645;
+
 /**
- * What somebody could learn from a whole incident who knew the distribution of the counts before and in it: the mean
- * logarithm of the likelihood ratio (Kullback and Leibler, On Information and Sufficiency, 1951). Infinity where the
- * values are no counts. Whoever wants less than one false alert in 8.5 days of minutes must ask for ln(12,240) = 9.4.
+ * What somebody could learn from a whole incident, in 19 of 20 cases; natural logarithms. Whoever wants less than one false
+ * alert in 8.5 days of minutes must ask for ln(12,240) = 9.4.
+ *
+ * Of counts: the logarithm of the likelihood ratio, for an observer who knows their distribution before and in the
+ * incident; its mean is Kullback and Leibler's information (On Information and Sufficiency, 1951), 1.645 of its deviations
+ * less is what all but one in twenty give. Of bursts: for an observer who knows that bursts come, but not how high: one of
+ * a height that none has had yet is to be expected once in as many bursts as were seen (the rule of succession), so a
+ * lift of the load that is over as soon as a burst is no more news than that. Infinity for everything else.
  */
 export function evidenceIn(shape: ShapeName, incident: IncidentName): number {
+  const { minutes, factor }: Incident = INCIDENTS[incident];
+  if (shape === "bursty" && minutes <= BURST_MINUTES && factor(0, () => 0) > 1) {
+    return Math.log(BURSTS_SEEN);
+  }
   const mean = COUNTS[shape];
   if (mean === undefined) return Infinity;
-  const { minutes, factor }: Incident = INCIDENTS[incident];
   if (incident === "noise of 30 %") {
-    const variances = 1 + 0.09 * mean;
-    return (minutes * (variances - 1 - Math.log(variances))) / 2;
+    const rise = 0.09 * mean;
+    const information = (minutes * (rise - Math.log(1 + rise))) / 2;
+    return information - NINETEEN_OF_TWENTY * rise * Math.sqrt(minutes / 2);
   }
-  let sum = 0;
+  let information = 0;
+  let variance = 0;
   for (let since = 0; since < minutes; since += 1) {
     const f = factor(since, () => 0);
-    sum += mean * ((f === 0 ? 0 : f * Math.log(f)) - f + 1);
+    const ratio = f === 0 ? 0 : Math.log(f);
+    information += mean * (f * ratio - f + 1);
+    variance += mean * f * ratio * ratio;
   }
-  return sum;
+  return information - NINETEEN_OF_TWENTY * Math.sqrt(variance);
 }

@@ -146,7 +146,10 @@ test("the documented role without the right to create tables is enough to run th
     await database.query(`GRANT USAGE ON ALL SEQUENCES IN SCHEMA ${schema} TO ${role}`);
     await database.query(`GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ${schema} TO ${role}`);
   }
-  await database.query(`REVOKE UPDATE, DELETE, TRUNCATE ON runbooks_audit FROM ${role}`);
+  await database.query(
+    `REVOKE UPDATE, DELETE, TRUNCATE ON runbooks_audit, audit_checkpoints FROM ${role};
+     REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON audit_heads, audit_chain_start FROM ${role}`,
+  );
   const url = Object.assign(new URL(testDatabase.url), { username: role }).href;
 
   const jobs = await openJobs(url, silentLog);

@@ -33,6 +33,20 @@ test("an anomaly comes back as it was written, and only one per series can be op
   expect(open.find(({ id }) => id === "one")).toEqual(JSON.parse(JSON.stringify(first)));
 });
 
+test("what the scorer knew comes back byte by byte, and goes with its anomaly; rows are read without it", async () => {
+  const memory = Uint8Array.from({ length: 34_248 }, (_, index) => index % 251);
+  const first = anomaly({ id: "remembered", metric: "m9", memory });
+
+  expect(await store.open(first, MAILING)).toBe("opened");
+  expect(await store.open({ ...first, memory: new Uint8Array(8) }, MAILING)).toBe("already_open");
+  expect(await store.memoryOf("remembered")).toEqual(Buffer.from(memory));
+  expect(await store.memoryOf("one")).toBeUndefined();
+  expect((await store.find("remembered"))?.memory).toBeUndefined();
+
+  await database.query("DELETE FROM aiops_anomalies WHERE id = 'remembered'");
+  expect(await store.memoryOf("remembered")).toBeUndefined();
+});
+
 test("64 replicas that open the same episode at once make one row", async () => {
   const verdicts = await Promise.all(
     Array.from({ length: 64 }, async (_, index) =>

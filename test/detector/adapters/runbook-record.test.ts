@@ -21,17 +21,19 @@ afterAll(async () => {
 
 interface GivenRun {
   readonly id: string;
+  /** What the policy calls its target; its name, unless the alert said otherwise. */
+  readonly app?: string;
   readonly state?: string;
   readonly intentAt?: number;
   readonly finishedAt?: number;
 }
 
 /** A run as the runbooks service writes it. */
-async function givenRun({ id, state = "succeeded", intentAt, finishedAt }: GivenRun) {
+async function givenRun({ id, app = id, state = "succeeded", intentAt, finishedAt }: GivenRun) {
   await database.query(
     `INSERT INTO runs (id, target_key, runbook, state, namespace, app, trigger, deadline_at, finished_at)
-     VALUES ($1, $1, 'r', $2, 'shop', $1, '{}', now(), $3)`,
-    [id, state, finishedAt === undefined ? null : new Date(finishedAt)],
+     VALUES ($1, 'prod/shop/deployment/' || $1, 'r', $2, 'shop', $4, '{}', now(), $3)`,
+    [id, state, finishedAt === undefined ? null : new Date(finishedAt), app],
   );
   const events = [["request", AT - 30 * MINUTE] as const];
   for (const [event, at] of intentAt === undefined ? events : [...events, ["intent", intentAt]]) {
@@ -83,11 +85,56 @@ test("what a runbook may have done to a workload is masked, from the call until 
   ]);
 });
 
-test("other senders' alerts mask their workload until they resolve, or are forgotten; our own do not", async () => {
+test("a run masks its target by the app that the alert named, and by the workload's own name", async () => {
   await database.query("TRUNCATE runs CASCADE");
+  await givenRun({ id: "checkout-api", app: "checkout", intentAt: AT, finishedAt: AT });
+
+  const masks = await openRunbookRecord(database).masks(RANGE);
+
+  expect(masks.map(({ to, cause, ...rest }) => ({ ...rest, to, cause }))).toEqual(
+    ["checkout", "checkout-api"].map((app) => ({
+      ...{ namespace: "shop", app, cause: "runbook" },
+      ...{ from: AT, to: AT + 10 * MINUTE },
+    })),
+  );
+});
+
+test.each([
+  [{ deployment: "api", app: "checkout" }, ["api", "checkout"]],
+  [{ statefulset: "db" }, ["db"]],
+  [{ daemonset: "agent" }, ["agent"]],
+  [{ service: "web" }, ["web"]],
+  [{ pod: "api-gateway-7d9f8b6c5d-x7k2p" }, ["api-gateway"]],
+  [{ pod: "db-0", app: "orders" }, ["db", "orders"]],
+  [{ pod: "backup-29424495-x7k2p" }, []],
+  [{ pod: "" }, []],
+])("an alert with the labels %j masks %j", async (labels, apps) => {
+  await database.query("TRUNCATE runs, episodes CASCADE");
+  await givenEpisode({ alertname: "Slow", namespace: "shop", ...labels }, AT, AT, AT);
+
+  const masks = await openRunbookRecord(database).masks(RANGE);
+
+  expect(masks).toEqual(
+    apps.map((app) => ({ namespace: "shop", app, from: AT, to: AT, cause: "alert" })),
+  );
+});
+
+test("an alert about a container of the hypervisor masks it in its project; one of Kubernetes names none", async () => {
+  await database.query("TRUNCATE runs, episodes CASCADE");
+  await givenEpisode({ alertname: "Down", container: "web1", project: "lab" }, AT, AT, AT);
+  await givenEpisode({ alertname: "Oom", container: "app", namespace: "shop" }, AT, AT, AT);
+  await givenEpisode({ alertname: "Oom", container: "a", project: "lab", pod: "p" }, AT, AT, AT);
+
+  const masks = await openRunbookRecord(database).masks(RANGE);
+
+  expect(masks).toEqual([{ namespace: "lab", app: "web1", from: AT, to: AT, cause: "alert" }]);
+});
+
+test("other senders' alerts mask their workload until they resolve, or are forgotten; our own do not", async () => {
+  await database.query("TRUNCATE runs, episodes CASCADE");
   const shop = { namespace: "shop" };
   const end = AT + 2 * MINUTE;
-  await givenEpisode({ alertname: "Slow", ...shop, deployment: "api", app: "x" }, AT, end, end);
+  await givenEpisode({ alertname: "Slow", ...shop, app: "api" }, AT, end, end);
   await givenEpisode({ alertname: "Down", ...shop, app: "web" }, AT, AT + MINUTE);
   await givenEpisode({ alertname: "AIOpsAnomalyDetected", ...shop, app: "own" }, AT, AT);
   await givenEpisode({ alertname: "Quota", ...shop }, AT, AT);

@@ -247,7 +247,7 @@ test("reads a history page by page, each series whole", async () => {
     source: answering(["a"], asked),
   });
 
-  expect(asked).toEqual([720, 720, 560]);
+  expect(asked).toEqual([12, 720, 720, 548]);
   expect(metric?.series).toHaveLength(1);
   expect(metric?.series[0]?.points.map(({ t }) => t / MINUTE)).toEqual(
     Array.from({ length: 2_000 }, (_, at) => at),

@@ -1,7 +1,7 @@
-import { systemClock, type Clock } from "../../lib/clock.ts";
-import type { Log } from "../../lib/log.ts";
-import { readTlsFiles } from "../tls-files.ts";
-import type { TlsAccess, TlsTexts } from "../types/access.ts";
+import type { TlsAccess, TlsTexts } from "./access.ts";
+import { systemClock, type Clock } from "./clock.ts";
+import type { Log } from "./log.ts";
+import { readTlsFiles } from "./tls-files.ts";
 
 /** Looked at so often at most; mounted secrets change about a minute after they were rotated. */
 const LOOK_EVERY_MS = 60_000;

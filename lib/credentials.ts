@@ -1,6 +1,6 @@
-import type { Secret } from "../../lib/secret.ts";
-import { readTlsFiles } from "../tls-files.ts";
-import type { Credentials, TlsAccess, TlsFiles } from "../types/access.ts";
+import type { Credentials, TlsAccess, TlsFiles } from "./access.ts";
+import type { Secret } from "./secret.ts";
+import { readTlsFiles } from "./tls-files.ts";
 
 interface Login {
   readonly token: Secret | undefined;

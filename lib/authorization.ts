@@ -1,4 +1,4 @@
-import type { Credentials } from "../types/access.ts";
+import type { Credentials } from "./access.ts";
 
 /** The header that says who asks; none without a token or a user. */
 export function authorizationOf({

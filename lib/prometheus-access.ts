@@ -1,23 +1,10 @@
-import {
-  integer,
-  optional,
-  secret,
-  text,
-  url,
-  withDefault,
-  type Config,
-} from "../../lib/config.ts";
-import type { PrometheusAccess } from "../types/access.ts";
+import { integer, optional, secret, text, url, withDefault, type Config } from "./config.ts";
+import type { PrometheusAccess } from "./access.ts";
+import { authorizationOf } from "./authorization.ts";
 import { readLogin, readTls } from "./credentials.ts";
 
-/** How to reach Prometheus, and as whom. */
-export const prometheusVariables = {
-  promUrl: withDefault(
-    "PROM_URL",
-    url,
-    "http://127.0.0.1:9090",
-    "Prometheus, or anything with its query API",
-  ),
+/** As whom to ask Prometheus, and whom to believe. */
+export const prometheusCredentials = {
   promToken: optional("PROM_TOKEN", secret, "bearer token for Prometheus"),
   promUsername: optional(
     "PROM_USERNAME",
@@ -33,6 +20,17 @@ export const prometheusVariables = {
   promCertFile: optional("PROM_CERT_FILE", text, "PEM file of the client certificate (mTLS)"),
   promKeyFile: optional("PROM_KEY_FILE", text, "PEM file of the client certificate's private key"),
   promTenant: optional("PROM_TENANT", text, "tenant of Mimir or Cortex, sent as X-Scope-OrgID"),
+} as const;
+
+/** How to reach Prometheus, for those who cannot do without. */
+export const prometheusVariables = {
+  promUrl: withDefault(
+    "PROM_URL",
+    url,
+    "http://127.0.0.1:9090",
+    "Prometheus, or anything with its query API",
+  ),
+  ...prometheusCredentials,
   promTimeoutSeconds: withDefault(
     "PROM_TIMEOUT_SECONDS",
     integer({ min: 1, max: 120 }),
@@ -41,14 +39,17 @@ export const prometheusVariables = {
   ),
 } as const;
 
-type Settings = Config<typeof prometheusVariables>;
+interface Settings extends Config<typeof prometheusCredentials> {
+  readonly promUrl: string;
+  readonly promTimeoutSeconds?: number;
+}
 
 /** Mimir's own rule for tenant names; `|` joins several in one query. */
 const TENANT = /^[a-zA-Z0-9!\-_.*'()|]{1,150}$/;
 
 /** The variables put together; what is wrong with them is added to `problems`, by the variable's name. */
 export function prometheusAccess(settings: Settings, problems: string[]): PrometheusAccess {
-  const { promUrl, promTenant: tenant } = settings;
+  const { promUrl, promTenant: tenant, promTimeoutSeconds: seconds } = settings;
   const login = readLogin(
     { token: settings.promToken, user: settings.promUsername, password: settings.promPassword },
     { token: "PROM_TOKEN", user: "PROM_USERNAME", password: "PROM_PASSWORD" },
@@ -62,5 +63,15 @@ export function prometheusAccess(settings: Settings, problems: string[]): Promet
     { ca: "PROM_CA_FILE", cert: "PROM_CERT_FILE", key: "PROM_KEY_FILE", url: "PROM_URL" },
     { secure: promUrl.startsWith("https:"), problems },
   );
-  return { url: promUrl, ...login, tenant, tls, timeoutMs: settings.promTimeoutSeconds * 1000 };
+  const timeout = seconds === undefined ? {} : { timeoutMs: seconds * 1000 };
+  return { url: promUrl, ...login, tenant, tls, ...timeout };
+}
+
+/** Who asks, and for which tenant. */
+export function prometheusHeaders(access: PrometheusAccess): Readonly<Record<string, string>> {
+  const { tenant } = access;
+  return {
+    ...authorizationOf(access),
+    ...(tenant === undefined ? {} : { "x-scope-orgid": tenant }),
+  };
 }

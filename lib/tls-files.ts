@@ -1,9 +1,9 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
-import { messageOf } from "../lib/error.ts";
-import { Secret } from "../lib/secret.ts";
-import type { TlsFiles, TlsTexts } from "./types/access.ts";
+import type { TlsFiles, TlsTexts } from "./access.ts";
+import { messageOf } from "./error.ts";
+import { Secret } from "./secret.ts";
 
 /** One file that cannot be used, and why. */
 export interface TlsProblem {

@@ -5,7 +5,7 @@ import type { TlsOptions } from "./tls-options.ts";
 
 const NO_BODY = new Set([204, 205, 304]);
 
-/** As fetch, to a server whose authority is our own: fetch cannot be given one (see prometheus-transport.ts). It follows no redirect. */
+/** As fetch, to a server whose authority is our own: fetch cannot be given one. It follows no redirect. */
 export async function sendTrusting(
   url: string,
   {
@@ -13,20 +13,21 @@ export async function sendTrusting(
     ...options
   }: Pick<RequestOptions, "method" | "signal"> & {
     readonly headers: Readonly<Record<string, string>>;
-    readonly body: string;
+    readonly body?: string;
   },
   tls: TlsOptions,
 ): Promise<Response> {
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-    const headers = { ...options.headers, "content-length": String(Buffer.byteLength(body)) };
+    const length = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };
+    const headers = { ...options.headers, ...length };
     request(url, { ...options, ...tls, headers }, resolve)
       .on("error", reject)
       .end(body);
   });
   const status = answer.statusCode ?? 0;
   const headers = new Headers();
-  const retryAfter = answer.headers["retry-after"];
-  if (retryAfter !== undefined) headers.set("retry-after", retryAfter);
+  for (const [name, value] of Object.entries(answer.headers))
+    if (typeof value === "string") headers.set(name, value); // cookies are a list, and nobody's business
   if (NO_BODY.has(status)) {
     answer.resume();
     return new Response(null, { status, headers });

@@ -1,0 +1,300 @@
+import type * as S3Sdk from "@aws-sdk/client-s3";
+import type {
+  CompleteMultipartUploadCommandOutput,
+  PutObjectCommandOutput,
+  S3Client,
+} from "@aws-sdk/client-s3";
+import { createHash, type Hash } from "node:crypto";
+import { addAbortSignal, Readable } from "node:stream";
+import {
+  checkKey,
+  measure,
+  StorageError,
+  type BlobEntry,
+  type BlobStore,
+  type PutInfo,
+  type S3Options,
+  type StoredBlob,
+} from "../../storage.ts";
+import { encode, presignGet } from "./s3-presign.ts";
+import { statusOf, storageError } from "./vendor-error.ts";
+
+/** AWS' limit for one PutObject is 5 GiB. */
+const SINGLE_BYTES_MAX = 5 * 1024 ** 3;
+/** With 10,000 parts at most this is enough for 80 GB. */
+const PART_BYTES = 8 * 1024 * 1024;
+/** Parts in memory at once. */
+const PARTS_AT_ONCE = 2;
+const SILENT = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
+const CONNECT_MS = 5_000;
+const SILENCE_MS = 30_000;
+
+/** A bucket of S3, or of something that speaks its protocol. The SDK (150 ms, 32 MB) is loaded when it is first needed. */
+export function openS3Store(options: S3Options): BlobStore {
+  const { bucket, prefix } = options;
+  const name = `s3://${[bucket, prefix].filter((part) => part !== "").join("/")}`;
+  const keyOf = (key: string) => {
+    checkKey(key);
+    return prefix === "" ? key : `${prefix}/${key}`;
+  };
+  let connection: Promise<S3> | undefined;
+  const told = async <T>(what: string, work: (s3: S3) => Promise<T>): Promise<T> => {
+    try {
+      connection ??= connect(options);
+      return await work(await connection);
+    } catch (error) {
+      throw storageError(`${name}: cannot ${what}`, error);
+    }
+  };
+  return {
+    name,
+    put: async (key, body, info) =>
+      told(`put ${key}`, async (s3) => {
+        const object = { Bucket: bucket, Key: keyOf(key) };
+        const stored = await putObject(s3, object, body, info);
+        return { location: `s3://${bucket}/${object.Key}`, ...stored };
+      }),
+    get: async (key, signal) =>
+      told(`read ${key}`, async ({ sdk, client }) => {
+        const command = new sdk.GetObjectCommand({ Bucket: bucket, Key: keyOf(key) });
+        const { Body: body } = await missing(client.send(command, { abortSignal: signal }), key);
+        if (!(body instanceof Readable)) throw new StorageError("unavailable", "no content came");
+        return addAbortSignal(signal, body);
+      }),
+    head: async (key, signal) =>
+      told(`look at ${key}`, async ({ sdk, client }) => {
+        const command = new sdk.HeadObjectCommand({ Bucket: bucket, Key: keyOf(key) });
+        try {
+          const head = await client.send(command, { abortSignal: signal });
+          const { ContentLength: bytes = 0, ETag: etag, Metadata: metadata = {} } = head;
+          return { bytes, etag, metadata };
+        } catch (error) {
+          // A HEAD has no body that could tell a missing bucket from a missing object.
+          if (statusOf(error) === 404) return undefined;
+          throw error;
+        }
+      }),
+    list: (under, signal) => entries({ bucket, prefix, under, told, signal }),
+    delete: async (key, signal) =>
+      told(`delete ${key}`, async ({ sdk, client }) => {
+        const command = new sdk.DeleteObjectCommand({ Bucket: bucket, Key: keyOf(key) });
+        await client.send(command, { abortSignal: signal });
+      }),
+    link: async (key, seconds) =>
+      told(`link ${key}`, async ({ client }) => linkTo(client, keyOf(key), seconds, options)),
+  };
+}
+
+interface S3 {
+  readonly sdk: typeof S3Sdk;
+  readonly client: S3Client;
+}
+
+async function connect({ region, endpoint, pathStyle, credentials }: S3Options): Promise<S3> {
+  const sdk = await import("@aws-sdk/client-s3");
+  const client = new sdk.S3Client({
+    ...(region === undefined ? {} : { region }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(credentials === undefined
+      ? {}
+      : {
+          credentials: {
+            accessKeyId: credentials.accessKeyId,
+            secretAccessKey: credentials.secretAccessKey.reveal(),
+          },
+        }),
+    forcePathStyle: pathStyle,
+    logger: SILENT, // a failure is told by whoever asked; the SDK would print some on the console
+    maxAttempts: 2, // whoever asked tries again by himself, from the beginning
+    requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENCE_MS },
+  });
+  return { sdk, client };
+}
+
+interface ObjectName {
+  readonly Bucket: string;
+  readonly Key: string;
+}
+
+async function putObject(
+  s3: S3,
+  object: ObjectName,
+  body: Readable,
+  info: PutInfo,
+): Promise<Omit<StoredBlob, "location">> {
+  const parts = new PartHashes(PART_BYTES);
+  const { pieces, content } = measure(body, info, (piece) => {
+    parts.add(piece);
+  });
+  const stream = Readable.from(pieces);
+  const { expected } = info;
+  const params = {
+    ...object,
+    Body: stream,
+    ContentType: info.contentType,
+    Metadata: { ...info.metadata },
+    ...(info.ifAbsent === true ? { IfNoneMatch: "*" } : {}),
+  };
+  const result =
+    expected !== undefined && expected.bytes <= SINGLE_BYTES_MAX
+      ? await putWhole(s3, { ...params, ...announced(expected) }, info)
+      : await putInParts(s3, params, info);
+  const { ETag: etag, ChecksumSHA256: theirs } = result;
+  const ours = parts.matches(theirs, content().sha256);
+  if (ours === false)
+    throw new StorageError("corrupt", `${object.Key}: the store's checksum is another one`);
+  if (ours === undefined) await checkSize(s3, object, content().bytes, info);
+  return { ...content(), etag, verifiedBy: ours === undefined ? "size" : "sha256" };
+}
+
+/** Older servers work out no checksums; and what answers 200 to everything is no store. */
+async function checkSize(
+  { sdk, client }: S3,
+  object: ObjectName,
+  bytes: number,
+  { signal }: PutInfo,
+): Promise<void> {
+  const head = await client.send(new sdk.HeadObjectCommand(object), { abortSignal: signal });
+  if (head.ContentLength !== bytes || head.ETag === undefined)
+    throw new StorageError("corrupt", `${object.Key}: the store has ${head.ContentLength} bytes`);
+}
+
+function announced({ bytes, sha256 }: NonNullable<PutInfo["expected"]>) {
+  return { ContentLength: bytes, ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64") };
+}
+
+type PutParams = ConstructorParameters<typeof S3Sdk.PutObjectCommand>[0];
+
+/** The store works out the checksum of what arrives, and refuses what does not have it. */
+async function putWhole(
+  { sdk, client }: S3,
+  params: PutParams & { readonly Body: Readable },
+  { signal }: PutInfo,
+): Promise<PutObjectCommandOutput> {
+  const broken = new AbortController();
+  // The client would wait for the rest of a body that fails in the middle.
+  params.Body.on("error", (error) => {
+    broken.abort(error);
+  });
+  const abortSignal = AbortSignal.any([signal, broken.signal]);
+  try {
+    return await client.send(new sdk.PutObjectCommand(params), { abortSignal });
+  } catch (error) {
+    throw broken.signal.aborted ? broken.signal.reason : error;
+  }
+}
+
+async function putInParts(
+  { client }: S3,
+  params: PutParams,
+  { signal }: PutInfo,
+): Promise<CompleteMultipartUploadCommandOutput> {
+  const { Upload } = await import("@aws-sdk/lib-storage");
+  const upload = new Upload({
+    client,
+    params: { ...params, ChecksumAlgorithm: "SHA256" },
+    partSize: PART_BYTES,
+    queueSize: PARTS_AT_ONCE,
+  });
+  const abort = () => void upload.abort();
+  signal.addEventListener("abort", abort);
+  try {
+    return await upload.done();
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** SHA-256 of each part as it will be cut: of an object in parts the store tells the hash of their hashes. */
+class PartHashes {
+  readonly #partBytes: number;
+  readonly #done: Buffer[] = [];
+  #hash: Hash = createHash("sha256");
+  #filled = 0;
+
+  constructor(partBytes: number) {
+    this.#partBytes = partBytes;
+  }
+
+  add(piece: Buffer): void {
+    for (let rest = piece; rest.length > 0;) {
+      const taken = rest.subarray(0, this.#partBytes - this.#filled);
+      this.#hash.update(taken);
+      this.#filled += taken.length;
+      rest = rest.subarray(taken.length);
+      if (this.#filled === this.#partBytes) this.#close();
+    }
+  }
+
+  /** @returns undefined when the store told none */
+  matches(theirs: string | undefined, sha256: string): boolean | undefined {
+    if (theirs === undefined) return undefined;
+    const [value, parts] = theirs.split("-");
+    if (parts === undefined) return value === Buffer.from(sha256, "hex").toString("base64");
+    if (this.#filled > 0) this.#close();
+    const all = createHash("sha256").update(Buffer.concat(this.#done)).digest("base64");
+    return value === all && Number(parts) === this.#done.length;
+  }
+
+  #close(): void {
+    this.#done.push(this.#hash.digest());
+    this.#hash = createHash("sha256");
+    this.#filled = 0;
+  }
+}
+
+/** A missing object is another thing than a missing bucket. */
+async function missing<T>(work: Promise<T>, key: string): Promise<T> {
+  return work.catch((error: unknown) => {
+    const { name } = error as { readonly name?: unknown };
+    if (name === "NoSuchKey") throw new StorageError("missing", `there is no ${key}`);
+    throw error;
+  });
+}
+
+interface Listing {
+  readonly bucket: string;
+  readonly prefix: string;
+  readonly under: string;
+  readonly signal: AbortSignal;
+  readonly told: <T>(what: string, work: (s3: S3) => Promise<T>) => Promise<T>;
+}
+
+async function* entries(listing: Listing): AsyncGenerator<BlobEntry> {
+  const { bucket, prefix, under, signal, told } = listing;
+  const strip = prefix === "" ? 0 : prefix.length + 1;
+  for (let next: string | undefined; ;) {
+    const page = await told(`list ${under}`, async ({ sdk, client }) => {
+      const from = next === undefined ? {} : { ContinuationToken: next };
+      const input = { Bucket: bucket, Prefix: prefix === "" ? under : `${prefix}/${under}` };
+      return client.send(new sdk.ListObjectsV2Command({ ...input, ...from }), {
+        abortSignal: signal,
+      });
+    });
+    for (const { Key: key = "", Size: bytes = 0 } of page.Contents ?? [])
+      yield { key: key.slice(strip), bytes };
+    next = page.NextContinuationToken;
+    if (next === undefined) return;
+  }
+}
+
+async function linkTo(
+  client: S3Client,
+  key: string,
+  seconds: number,
+  { bucket, endpoint, pathStyle, clock }: S3Options,
+): Promise<string> {
+  const region = await client.config.region();
+  const { origin, host, protocol } = new URL(endpoint ?? `https://s3.${region}.amazonaws.com`);
+  const path = key.split("/").map(encode).join("/");
+  const url = pathStyle
+    ? new URL(`${origin}/${bucket}/${path}`)
+    : new URL(`${protocol}//${bucket}.${host}/${path}`);
+  const credentials = await client.config.credentials();
+  return presignGet(url, credentials, { region, seconds, at: clock.now() });
+}

@@ -1,0 +1,50 @@
+import { codeOf, messageOf } from "../../error.ts";
+import { StorageError } from "../../storage.ts";
+
+/** What the SDKs' errors have in common, under different names. */
+interface VendorError {
+  readonly name?: unknown;
+  readonly code?: unknown;
+  readonly statusCode?: unknown;
+  readonly status?: unknown;
+  readonly $metadata?: { readonly httpStatusCode?: number };
+  readonly response?: { readonly status?: unknown };
+}
+
+/** The store's HTTP status; undefined without an answer. */
+export function statusOf(error: unknown): number | undefined {
+  const { statusCode, status, code, $metadata, response } = error as VendorError;
+  return [statusCode, $metadata?.httpStatusCode, status, response?.status, code]
+    .map((value) => (typeof value === "string" && /^\d{3}$/.test(value) ? Number(value) : value))
+    .find((value): value is number => typeof value === "number" && value >= 100 && value < 600);
+}
+
+/** Codes by which the stores say that the bytes are not those of the checksum. */
+const CORRUPT =
+  /BadDigest|XAmzContentSHA256Mismatch|InvalidDigest|Md5Mismatch|FILE_NO_UPLOAD|CONTENT_DOWNLOAD_MISMATCH|checksum/i;
+const MESSAGE_MAX = 300;
+
+/**
+ * Any failure of a vendor's SDK in our words.
+ *
+ * @param what for people, such as `s3://bucket: cannot put runs/x.tar.gz`
+ */
+export function storageError(what: string, error: unknown): StorageError {
+  if (error instanceof StorageError) return error;
+  const status = statusOf(error);
+  const { name } = error as VendorError;
+  const words = [typeof name === "string" && name !== "Error" ? name : "", codeOf(error)];
+  const text = [status ?? "no answer", ...words, messageOf(error)].filter((word) => word !== "");
+  return new StorageError(
+    kindOf(status, text.join(" ")),
+    what,
+    text.join(" ").slice(0, MESSAGE_MAX),
+  );
+}
+
+function kindOf(status: number | undefined, text: string): StorageError["kind"] {
+  if (CORRUPT.test(text)) return "corrupt";
+  if (status === 412 || (status === 409 && /AlreadyExists/.test(text))) return "exists";
+  if (status === undefined || status >= 500 || status < 400) return "unavailable";
+  return [408, 409, 429].includes(status) ? "unavailable" : "refused";
+}

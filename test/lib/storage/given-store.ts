@@ -1,0 +1,145 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openStore } from "../../../lib/adapters/storage/open.ts";
+import { systemClock } from "../../../lib/clock.ts";
+import { Secret } from "../../../lib/secret.ts";
+import type { BlobStore, StoredBlob } from "../../../lib/storage.ts";
+import { startGcs } from "../../fakes/gcs.ts";
+import { startS3, type StoreFault } from "../../fakes/s3.ts";
+import { startTcpProxy, type TcpProxy } from "../../fakes/tcp-proxy.ts";
+import { startAzurite } from "../../servers/azurite.ts";
+
+export interface GivenStore {
+  readonly store: BlobStore;
+  readonly verifies: StoredBlob["verifiedBy"];
+  readonly keepsMetadata: boolean;
+  readonly links: boolean;
+  /** Half-done uploads that lie about. */
+  readonly leftovers?: () => number;
+  /** Between the store's client and its server. */
+  readonly proxy?: TcpProxy;
+  /** What the server does; where the server is ours. */
+  readonly setFault?: (fault: StoreFault) => void;
+  /** The same server, for somebody whom it does not know. */
+  readonly stranger?: BlobStore;
+  /** The same server, and a bucket that it does not have. */
+  readonly homeless?: BlobStore;
+  /** What must stand in no message. */
+  readonly credential?: string;
+  readonly stop: () => Promise<void>;
+}
+
+export const CLOUDS: readonly (readonly [string, () => Promise<GivenStore>])[] = [
+  ["S3", givenS3],
+  ["Google Cloud Storage", givenGcs],
+  ["Azure Blob Storage", givenAzure],
+];
+
+export const STORES: typeof CLOUDS = [["a folder", givenFolder], ...CLOUDS];
+
+async function givenFolder(): Promise<GivenStore> {
+  const path = await mkdtemp(join(tmpdir(), "fettle-store-"));
+  return {
+    store: openStore({ kind: "folder", path: join(path, "not", "there", "yet") }),
+    verifies: "size",
+    keepsMetadata: false,
+    links: false,
+    stop: async () => rm(path, { recursive: true }),
+  };
+}
+
+async function givenS3(): Promise<GivenStore> {
+  const server = await startS3();
+  const proxy = await startTcpProxy({ host: "127.0.0.1", port: Number(new URL(server.url).port) });
+  const { accessKeyId, secretAccessKey } = server.key;
+  const options = {
+    kind: "s3",
+    bucket: server.bucket,
+    prefix: "fettle/test",
+    region: "eu-central-1",
+    endpoint: `http://127.0.0.1:${proxy.port}`,
+    pathStyle: true,
+    credentials: { accessKeyId, secretAccessKey: new Secret(secretAccessKey) },
+    clock: systemClock,
+  } as const;
+  const wrong = { accessKeyId, secretAccessKey: new Secret("another-secret-key") };
+  return {
+    store: openStore(options),
+    verifies: "sha256",
+    keepsMetadata: true,
+    links: true,
+    leftovers: server.openUploads,
+    proxy,
+    setFault: server.setFault,
+    stranger: openStore({ ...options, credentials: wrong }),
+    homeless: openStore({ ...options, bucket: "nobody-has-it" }),
+    credential: secretAccessKey,
+    stop: async () => {
+      await proxy.stop();
+      await server.stop();
+    },
+  };
+}
+
+async function givenGcs(): Promise<GivenStore> {
+  const server = await startGcs();
+  const proxy = await startTcpProxy({ host: "127.0.0.1", port: Number(new URL(server.url).port) });
+  const options = {
+    kind: "gcs",
+    bucket: server.bucket,
+    prefix: "fettle/test",
+    endpoint: `http://127.0.0.1:${proxy.port}`,
+    clock: systemClock,
+  } as const;
+  return {
+    store: openStore(options),
+    verifies: "crc32c",
+    keepsMetadata: true,
+    links: false,
+    proxy,
+    setFault: server.setFault,
+    homeless: openStore({ ...options, bucket: "nobody-has-it" }),
+    stop: async () => {
+      await proxy.stop();
+      await server.stop();
+    },
+  };
+}
+
+async function givenAzure(): Promise<GivenStore> {
+  const server = await startAzurite();
+  const { BlobServiceClient } = await import("@azure/storage-blob");
+  await BlobServiceClient.fromConnectionString(server.connectionString()).createContainer(
+    "diagnostics",
+  );
+  const proxy = await startTcpProxy(server);
+  const text = server.connectionString(proxy);
+  const options = {
+    kind: "azure",
+    container: "diagnostics",
+    prefix: "fettle/test",
+    connectionString: new Secret(text),
+    accountUrl: undefined,
+    clock: systemClock,
+  } as const;
+  const otherKey = Buffer.from("another key of the same length..").toString("base64");
+  const key = /AccountKey=([^;]+)/.exec(text)?.[1] ?? "";
+  return {
+    store: openStore(options),
+    verifies: "md5",
+    keepsMetadata: true,
+    links: true,
+    proxy,
+    stranger: openStore({
+      ...options,
+      connectionString: new Secret(text.replace(key, otherKey)),
+    }),
+    homeless: openStore({ ...options, container: "nobody-has-it" }),
+    credential: key,
+    stop: async () => {
+      await proxy.stop();
+      await server.stop();
+    },
+  };
+}
