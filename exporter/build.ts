@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { stat, unlink } from "node:fs/promises";
-import type { Readable, Transform, Writable } from "node:stream";
+import { Readable, type Transform, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createMeter, PART_BYTES_MAX } from "./meter.ts";
 import { writeWhole } from "./safe-file.ts";
-import type { BuiltFile, CsvRows, ExportPlan } from "./types.ts";
+import type { BuiltFile } from "./types.ts";
 
 /** A pass of the stream: bytes in, bytes out. */
 export type Layer =
@@ -26,10 +26,13 @@ export interface BuildOptions {
 }
 
 /**
- * Runs the rows through the layers into a file of the work folder, in one stream: the CSV exists only in passing. Counts
- * and hashes are taken on both sides.
+ * Runs plaintext through the layers into a file of the work folder, in one stream: it exists only in passing. Counts and
+ * hashes are taken on both sides.
  */
-export async function buildFile(rows: CsvRows, options: BuildOptions): Promise<BuiltFile> {
+export async function buildFile(
+  plaintext: AsyncIterable<Uint8Array>,
+  options: BuildOptions,
+): Promise<Omit<BuiltFile, "rows">> {
   const { path } = options;
   let reported = 0;
   const plain = createMeter(options.limitBytes ?? PART_BYTES_MAX, (total) => {
@@ -40,7 +43,10 @@ export async function buildFile(rows: CsvRows, options: BuildOptions): Promise<B
   const sealed = createMeter();
   await unlink(path).catch(() => undefined); // an attempt that could not be used
   await writeWhole(path, String(process.pid), async (sink) =>
-    runPipeline([rows.csv, plain.stream, ...options.layers, sealed.stream, sink], options.signal),
+    runPipeline(
+      [Readable.from(plaintext), plain.stream, ...options.layers, sealed.stream, sink],
+      options.signal,
+    ),
   );
   return {
     name: options.name,
@@ -48,7 +54,6 @@ export async function buildFile(rows: CsvRows, options: BuildOptions): Promise<B
     sha256: sealed.sha256(),
     plaintextBytes: plain.bytes(),
     plaintextSha256: plain.sha256(),
-    rows: await rows.countRows(),
   };
 }
 
@@ -61,9 +66,9 @@ async function runPipeline(
   await pipeline(streams, signal === undefined ? {} : { signal });
 }
 
-/** The newest file that an interrupted run built for this plan, if it is still in the work folder, unchanged. */
+/** The file that an interrupted run built under this name, if it is still in the work folder, unchanged. */
 export async function findBuilt(
-  plan: ExportPlan,
+  builds: readonly BuiltFile[],
   name: string,
   path: string,
 ): Promise<BuiltFile | undefined> {
@@ -75,16 +80,5 @@ export async function findBuilt(
   const hash = createHash("sha256");
   await pipeline(createReadStream(path, { highWaterMark: READ_CHUNK_BYTES }), hash);
   const sha256 = hash.digest("hex");
-  return plan.builds.find((build) => build.name === name && build.sha256 === sha256);
-}
-
-/** The same plan must give the same rows: the audit table is append-only and the range is closed. */
-export function refuseChangedRows(plan: ExportPlan, built: BuiltFile): void {
-  const earlier = plan.builds.find((build) => build.plaintextSha256 !== built.plaintextSha256);
-  if (earlier === undefined) return;
-  throw new Error(
-    `export ${plan.exportId}: its rows are not those of its first attempt (CSV SHA-256 ${built.plaintextSha256}, ` +
-      `then ${earlier.plaintextSha256}). Audit rows were changed, or another version of the exporter built it; ` +
-      "delete its rows in audit_export_builds and audit_export_receipts to accept the present rows",
-  );
+  return builds.find((build) => build.name === name && build.sha256 === sha256);
 }

@@ -1,8 +1,8 @@
-import { validate } from "node-cron";
 import {
   choice,
   ConfigError,
   flag,
+  integer,
   list,
   optional,
   port,
@@ -13,17 +13,87 @@ import {
   withDefault,
   type Config,
   type Environment,
+  type Kind,
 } from "../lib/config.ts";
+import { parseCron } from "./cron.ts";
+import { countKeys, kmsProblems, kmsShape } from "./config-kms.ts";
 import { isLoopbackHost } from "../lib/loopback.ts";
+
+/** 2147 million bytes are just below the 2^31 - 17 that the decryption guide's Python can open. */
+const PART_MEGABYTES_MAX = 2147;
+
+/** Armor makes a file a third larger, and its envelope must still be one that the guide opens. */
+const ARMORED_MEGABYTES_MAX = 1500;
+
+const keyName: Kind<string> = text.refine((value) => /^[^\s+]+$/u.test(value), {
+  error: "must not hold blanks or +",
+});
+
+const cronKind: Kind<string> = text.refine((value) => parseCron(value) !== undefined, {
+  error: "must be a cron expression (minute hour day month weekday)",
+});
+
+const zoneKind: Kind<string> = text.refine(isTimeZone, {
+  error: "must be a time zone like Europe/Zagreb",
+});
+
+function isTimeZone(value: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en-US", { timeZone: value });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 export const shape = {
   databaseUrl: required("AIOPS_DATABASE_URL", secret, "Postgres, or `mock` for built-in demo rows"),
   mockForce: withDefault("AUDIT_MOCK_FORCE", flag, false, "let demo rows leave this machine"),
   host: withDefault("EXPORTER_HOST", text, "127.0.0.1", "where the service listens"),
   port: withDefault("EXPORTER_PORT", port, 9465, "port of /health, /ready and /metrics"),
-  cron: withDefault("AUDIT_EXPORT_CRON", text, "15 1 * * *", "when to export, in UTC"),
+  cron: withDefault("AUDIT_EXPORT_CRON", cronKind, "15 1 * * *", "when to export"),
+  timeZone: withDefault(
+    "AUDIT_EXPORT_TZ",
+    zoneKind,
+    "Etc/UTC",
+    "the time zone of AUDIT_EXPORT_CRON",
+  ),
   exportDir: optional("AUDIT_EXPORT_DIR", text, "folder that gets the sealed files"),
+  exportDirRetentionDays: optional(
+    "AUDIT_EXPORT_DIR_RETENTION_DAYS",
+    integer({ min: 1, max: 36_500 }),
+    "fettle retain takes away what is older there; nothing when unset",
+  ),
   workDir: optional("AUDIT_WORK_DIR", text, "private folder where files are built"),
+  partMegabytes: withDefault(
+    "AUDIT_MAX_PART_MB",
+    integer({ min: 1, max: PART_MEGABYTES_MAX }),
+    256,
+    "larger exports are cut into files of at most so many million bytes of CSV",
+  ),
+  compress: withDefault(
+    "AUDIT_COMPRESS",
+    choice("off", "zstd"),
+    "off",
+    "zstd makes files four times smaller; reading them takes zstd as well",
+  ),
+  jsonl: withDefault(
+    "AUDIT_JSONL",
+    flag,
+    false,
+    "write the rows as JSON lines too, in other files",
+  ),
+  signingKeyFile: optional(
+    "AUDIT_SIGNING_KEY_FILE",
+    text,
+    "Ed25519 key (PKCS#8 PEM, mode 600) that signs a manifest of each export",
+  ),
+  signingKeyName: withDefault(
+    "AUDIT_SIGNING_KEY_NAME",
+    keyName,
+    "fettle-audit",
+    "what the key is called in its signatures",
+  ),
   filenameMode: withDefault(
     "AUDIT_FILENAME_MODE",
     choice("plain", "hashed"),
@@ -48,12 +118,26 @@ export const shape = {
   pgpPublicKeyFile: optional("AUDIT_PGP_PUBLIC_KEY_FILE", text, "file with a public key"),
   pgpPublicKeys: optional("AUDIT_PGP_PUBLIC_KEYS", text, "several armored public keys"),
   pgpPublicKeyFiles: withDefault("AUDIT_PGP_PUBLIC_KEY_FILES", list, [], "files with public keys"),
-  pgpComment: optional("AUDIT_PGP_COMMENT", text, "armor the result, with this comment"),
-  localKeyFile: optional(
-    "AUDIT_LOCAL_KEY_FILE",
-    text,
-    "32-byte key that wraps data keys, mode 600",
+  gpgCli: withDefault(
+    "AUDIT_GPG_CLI",
+    flag,
+    false,
+    "encrypt by the machine's gpg, one file for all",
   ),
+  drillPgpKeyFile: optional(
+    "AUDIT_DRILL_PGP_PRIVATE_KEY_FILE",
+    text,
+    "a recipient's private key on this machine, for fettle drill (passphrase in FETTLE_PGP_PASSPHRASE)",
+  ),
+  drillPassphrase: optional("FETTLE_PGP_PASSPHRASE", secret, "passphrase of a private PGP key"),
+  pgpSingleFile: withDefault(
+    "AUDIT_PGP_SINGLE_FILE",
+    flag,
+    false,
+    "one file that all recipients can open, instead of one for each",
+  ),
+  pgpComment: optional("AUDIT_PGP_COMMENT", text, "armor the result, with this comment"),
+  ...kmsShape,
   sftpHost: optional("SFTP_HOST", text, "SFTP server that gets the sealed files"),
   sftpPort: withDefault("SFTP_PORT", port, 22, "its port"),
   sftpUsername: optional("SFTP_USERNAME", text, "user on the SFTP server"),
@@ -61,6 +145,11 @@ export const shape = {
   sftpPrivateKey: optional("SFTP_PRIVATE_KEY", secret, "private key (PEM or OpenSSH)"),
   sftpPassphrase: optional("SFTP_PASSPHRASE", secret, "passphrase of the private key"),
   sftpRemoteDir: withDefault("SFTP_REMOTE_DIR", text, ".", "folder on the SFTP server"),
+  sftpRetentionDays: optional(
+    "SFTP_RETENTION_DAYS",
+    integer({ min: 1, max: 36_500 }),
+    "fettle retain takes away what is older there; nothing when unset",
+  ),
   sftpVerify: withDefault(
     "SFTP_VERIFY",
     choice("size", "sha256", "off"),
@@ -85,7 +174,6 @@ const COMMENT_BYTES_MAX = 200;
 export function readExporterConfig(env: Environment): ExporterConfig {
   const config = readConfig(shape, env);
   const problems = [
-    ...scheduleProblems(config),
     ...nameProblems(config),
     ...encryptionProblems(config),
     ...sftpProblems(config),
@@ -107,10 +195,6 @@ export function usesEnvelope({ encryption, encMode }: ExporterConfig): boolean {
   return encryption && encMode !== "pgp";
 }
 
-function scheduleProblems({ cron }: ExporterConfig): string[] {
-  return validate(cron) ? [] : [`AUDIT_EXPORT_CRON: is not a cron expression, got "${cron}"`];
-}
-
 function nameProblems({ filenameMode, filenameSalt }: ExporterConfig): string[] {
   if (filenameMode === "plain") return [];
   const bytes = Buffer.byteLength(filenameSalt?.reveal() ?? "");
@@ -121,7 +205,7 @@ function nameProblems({ filenameMode, filenameSalt }: ExporterConfig): string[] 
 
 function encryptionProblems(config: ExporterConfig): string[] {
   const problems: string[] = [];
-  const { pgpPublicKey, pgpPublicKeyFile, pgpPublicKeys, pgpPublicKeyFiles, pgpComment } = config;
+  const { pgpPublicKey, pgpPublicKeyFile, pgpPublicKeys, pgpPublicKeyFiles } = config;
   const hasKey =
     [pgpPublicKey, pgpPublicKeyFile, pgpPublicKeys].some((value) => value !== undefined) ||
     pgpPublicKeyFiles.length > 0;
@@ -130,13 +214,30 @@ function encryptionProblems(config: ExporterConfig): string[] {
       "AUDIT_PGP_PUBLIC_KEY: no recipient; give a public key, or set AUDIT_ENC_MODE=kms or AUDIT_ENCRYPTION=off",
     );
   }
-  if (usesEnvelope(config) && config.localKeyFile === undefined) {
-    problems.push("AUDIT_LOCAL_KEY_FILE: is required by AUDIT_ENC_MODE=kms and pgp+kms");
+  if (usesEnvelope(config) && countKeys(config) === 0) {
+    problems.push(
+      "AWS_KMS_KEY_ID: AUDIT_ENC_MODE=kms and pgp+kms need it, GCP_KMS_KEY, AZURE_KV_KEY_ID or AUDIT_LOCAL_KEY_FILE",
+    );
   }
+  return [
+    ...problems,
+    ...(usesEnvelope(config) ? kmsProblems(config) : []),
+    ...armorProblems(config),
+  ];
+}
+
+function armorProblems(config: ExporterConfig): string[] {
+  const problems: string[] = [];
+  const { pgpComment, partMegabytes } = config;
   const comment = pgpComment ?? "";
   // eslint-disable-next-line no-control-regex -- a line break would end the armor header
   if (/[\u0000-\u001f]/.test(comment) || Buffer.byteLength(comment) > COMMENT_BYTES_MAX) {
     problems.push(`AUDIT_PGP_COMMENT: must be one line of at most ${COMMENT_BYTES_MAX} bytes`);
+  }
+  if (comment !== "" && usesEnvelope(config) && partMegabytes > ARMORED_MEGABYTES_MAX) {
+    problems.push(
+      `AUDIT_MAX_PART_MB: must be at most ${ARMORED_MEGABYTES_MAX} with an armored file in an envelope, got ${partMegabytes}`,
+    );
   }
   return problems;
 }

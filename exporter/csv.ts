@@ -59,6 +59,19 @@ function digits(value: string): string {
 /** One audit row as text, by column name; null is SQL's NULL. Timestamps are RFC 3339, detail is JSON text. */
 export type TextRow = Readonly<Record<(typeof COLUMNS)[number]["name"], string | null>>;
 
+/** The header line's names, in their order. */
+export const COLUMN_NAMES: readonly string[] = COLUMNS.map(({ name }) => name);
+
+/** Whether the formula rule is applied to the column with this index. */
+export function isFormulaColumn(index: number): boolean {
+  return COLUMNS[index]?.as === "text";
+}
+
+/** Whether a shown value begins with an apostrophe that the formula rule has put there. */
+export function isNeutralised(shown: string): boolean {
+  return shown.startsWith("'") && FORMULA.test(shown.slice(1));
+}
+
 /** The same CSV as the COPY statement's, for rows that do not come from a database. */
 export function csvOf(rows: readonly TextRow[], formula: FormulaRule): string {
   const header = COLUMNS.map(({ name }) => name).join(",");

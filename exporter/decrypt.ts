@@ -1,8 +1,10 @@
 import { open, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { Writable } from "node:stream";
+import { PassThrough, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { PrivateKey } from "openpgp";
+import { messageOf } from "../lib/error.ts";
+import { decompress, isCompressed } from "./compress.ts";
 import { createMeter } from "./meter.ts";
 import { openEnvelope, safeFileName } from "./open-envelope.ts";
 import { decryptWith, readPrivateKeysFrom } from "./open-pgp.ts";
@@ -12,7 +14,6 @@ import type { KeyWrapper } from "./types.ts";
 
 export interface DecryptRequest {
   readonly file: string;
-  readonly localKeyFile?: string | undefined;
   readonly pgpPrivateKeyFile?: string | undefined;
   readonly passphrase?: string | undefined;
   /** A file that does not exist yet, or a folder. Without it and `stdout`: beside the input, under its original name. */
@@ -20,8 +21,10 @@ export interface DecryptRequest {
   readonly stdout?: Writable | undefined;
 }
 
+type Layer = "envelope" | "pgp" | "zstd";
+
 export interface DecryptResult {
-  readonly opened: readonly ("envelope" | "pgp")[];
+  readonly opened: readonly Layer[];
   readonly name: string;
   /** Undefined when it went to `stdout`. */
   readonly path: string | undefined;
@@ -37,13 +40,14 @@ export interface DecryptDeps {
 
 /** A file taken apart as far as the keys reach; `streams` makes a fresh chain for each pass over it. */
 interface Opened {
-  readonly layers: readonly ("envelope" | "pgp")[];
+  readonly layers: readonly Layer[];
   readonly name: string;
   readonly streams: () => readonly unknown[];
   readonly forget: () => void;
 }
 
-const PGP_SUFFIX = /\.(gpg|pgp|asc)$/i;
+const ZSTD_SUFFIX = ".zst";
+const PGP_SUFFIX = /(\.[0-9A-F]{16})?\.(gpg|pgp|asc)$/i;
 
 /**
  * Opens an envelope, then the OpenPGP message in it when a private key is given (or an OpenPGP file by itself). Nothing is
@@ -78,23 +82,72 @@ export async function decrypt(request: DecryptRequest, deps: DecryptDeps): Promi
   }
 }
 
+/**
+ * The plaintext of a sealed file as a stream, for a check that needs no file of it; undefined when the keys do not open all of
+ * it. Authentic only once it has ended without an error.
+ */
+export async function openPlaintext(
+  request: DecryptRequest,
+  deps: DecryptDeps,
+): Promise<AsyncIterable<Uint8Array> | undefined> {
+  const keys = await readPgpKeys(request);
+  const kind = await kindOf(request.file);
+  if (kind === "envelope" && deps.wrappers.length === 0) return undefined;
+  if (kind === "pgp" && keys.length === 0) return undefined;
+  const opened = await openLayers(request, keys, deps);
+  if (PGP_SUFFIX.test(opened.name)) {
+    opened.forget();
+    return undefined;
+  }
+  return streamOf(opened);
+}
+
+async function* streamOf({ streams, forget }: Opened): AsyncGenerator<Uint8Array> {
+  const pipe = new PassThrough();
+  const done = run([...streams(), pipe]);
+  done.catch(() => undefined); // reported below, and by the pipe's own error
+  try {
+    yield* pipe;
+    await done;
+  } finally {
+    forget();
+  }
+}
+
 async function openLayers(
   request: DecryptRequest,
   keys: readonly PrivateKey[],
   deps: DecryptDeps,
 ): Promise<Opened> {
   const file = resolve(request.file);
-  if ((await kindOf(file)) === "envelope") return openEnvelopeLayers(file, keys, deps);
-  if (keys.length === 0) throw new EnvelopeError("this is an OpenPGP file: give a private key");
+  const kind = await kindOf(file);
+  if (kind === "envelope") return decompressed(await openEnvelopeLayers(file, keys, deps));
+  if (kind === "pgp" && keys.length === 0) {
+    throw new EnvelopeError("this is an OpenPGP file: give a private key");
+  }
   const handle = async function* () {
     const source = await open(file, "r");
     yield* source.createReadStream({ highWaterMark: 256 * 1024 }) as AsyncIterable<Buffer>;
   };
-  return {
+  const forget = () => undefined;
+  if (kind === "zstd") {
+    return decompressed({ layers: [], name: basename(file), streams: () => [handle], forget });
+  }
+  return decompressed({
     layers: ["pgp"],
     name: safeFileName(withoutPgp(basename(file))),
     streams: () => [handle, decryptWith(keys)],
-    forget: () => undefined,
+    forget,
+  });
+}
+
+function decompressed(opened: Opened): Opened {
+  if (!opened.name.endsWith(ZSTD_SUFFIX)) return opened;
+  return {
+    ...opened,
+    layers: [...opened.layers, "zstd"],
+    name: opened.name.slice(0, -ZSTD_SUFFIX.length),
+    streams: () => [...opened.streams(), decompress()],
   };
 }
 
@@ -125,21 +178,26 @@ async function unwrapDataKey(
   { wrappedKeys, keyIds }: { wrappedKeys: Record<string, string>; keyIds: Record<string, string> },
   wrappers: readonly KeyWrapper[],
 ): Promise<Buffer> {
-  const wrapper = wrappers.find(({ name }) => wrappedKeys[name] !== undefined);
-  if (wrapper === undefined) {
-    const present = Object.keys(wrappedKeys).join(", ");
-    throw new EnvelopeError(
-      `no key for this envelope: its data key is wrapped by ${present === "" ? "nobody" : present}` +
-        (wrappers.length === 0 ? "; give the local key file" : ""),
-    );
+  const usable = wrappers.filter(({ name }) => wrappedKeys[name] !== undefined);
+  const failures: string[] = [];
+  for (const wrapper of usable) {
+    try {
+      return await wrapper.unwrap(
+        Buffer.from(wrappedKeys[wrapper.name] ?? "", "base64"),
+        keyIds[wrapper.name],
+      );
+    } catch (error) {
+      failures.push(
+        usable.length === 1 ? messageOf(error) : `${wrapper.name}: ${messageOf(error)}`,
+      );
+    }
   }
-  const expected = keyIds[wrapper.name];
-  if (expected !== undefined && expected !== wrapper.id) {
-    throw new EnvelopeError(
-      `wrong key: the envelope wants ${expected}, the key given is ${wrapper.id}`,
-    );
-  }
-  return wrapper.unwrap(Buffer.from(wrappedKeys[wrapper.name] ?? "", "base64"));
+  if (failures.length > 0) throw new EnvelopeError(failures.join("; "));
+  const present = Object.keys(wrappedKeys).join(", ");
+  throw new EnvelopeError(
+    `no key for this envelope: its data key is wrapped by ${present === "" ? "nobody" : present}` +
+      (wrappers.length === 0 ? "; give the local key file" : ""),
+  );
 }
 
 async function readPgpKeys(request: DecryptRequest): Promise<readonly PrivateKey[]> {
@@ -147,18 +205,19 @@ async function readPgpKeys(request: DecryptRequest): Promise<readonly PrivateKey
   return readPrivateKeysFrom(await readFile(request.pgpPrivateKeyFile), request.passphrase);
 }
 
-/** @throws EnvelopeError when it is neither */
-async function kindOf(file: string): Promise<"envelope" | "pgp"> {
+/** @throws EnvelopeError when it is none of them */
+async function kindOf(file: string): Promise<Layer> {
   const handle = await open(file, "r");
   const head = Buffer.alloc(64);
   const { bytesRead } = await handle.read(head, 0, head.length, 0).finally(() => handle.close());
   const start = head.subarray(0, bytesRead).toString("latin1").trimStart();
   if (start.startsWith("{")) return "envelope";
+  if (isCompressed(head)) return "zstd";
   const first = head[0] ?? 0;
   const packetTag = (first & 0x40) === 0 ? (first >> 2) & 0x0f : first & 0x3f;
   const isSessionKey = (first & 0x80) !== 0 && packetTag === 1;
   if (isSessionKey || start.startsWith("-----BEGIN PGP MESSAGE")) return "pgp";
-  throw new EnvelopeError("neither an envelope nor an OpenPGP message");
+  throw new EnvelopeError("neither an envelope nor an OpenPGP message nor Zstandard");
 }
 
 function withoutPgp(name: string): string {

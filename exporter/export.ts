@@ -1,54 +1,40 @@
 import { unlink } from "node:fs/promises";
-import { join } from "node:path";
-import type { Clock } from "../lib/clock.ts";
 import { failpoint } from "../lib/failpoint.ts";
-import type { Log } from "../lib/log.ts";
-import { buildFile, findBuilt, refuseChangedRows, type Layer } from "./build.ts";
-import { sealEnvelope } from "./envelope.ts";
-import { nameFor, namesOf, sealedNames, type Layers } from "./name.ts";
-import { encryptTo } from "./pgp.ts";
-import type { Recipient } from "./recipients.ts";
+import { buildParts, type BuildDeps, type PartFile } from "./build-parts.ts";
+import type { Signer } from "./manifest.ts";
+import { manifestName, namesOf, storedName } from "./name.ts";
+import { firstNames, outputsOf } from "./outputs.ts";
+import { sealManifest } from "./seal-manifest.ts";
 import type {
   Artifact,
   AuditSource,
-  BuiltFile,
   Destination,
   ExportPlan,
   ExportResult,
   ExportSession,
   FormulaRule,
-  KeyWrapper,
+  PlannedPart,
   Progress,
   Receipt,
 } from "./types.ts";
 import { uploadToAll } from "./upload.ts";
 import { verifyReceipts } from "./verify.ts";
-import { preparePrivateFolder, sweepWorkFolder, workName } from "./work-folder.ts";
-import { wrapNewKey } from "./wrap-key.ts";
+import { preparePrivateFolder, sweepWorkFolder } from "./work-folder.ts";
 
-export interface ExportDeps {
+export interface ExportDeps extends Omit<BuildDeps, "wantsTree"> {
   readonly source: AuditSource;
   readonly destinations: readonly Destination[];
-  /** Empty: no OpenPGP layer. */
-  readonly recipients: readonly Recipient[];
-  readonly pgpComment: string | undefined;
-  /** Empty: no envelope. */
-  readonly wrappers: readonly KeyWrapper[];
   readonly formula: FormulaRule;
-  readonly filenameSalt: string | undefined;
-  readonly workFolder: string;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly onProgress: (progress: Progress) => void;
-  readonly signal?: AbortSignal | undefined;
-  /** For tests; the default is the largest part that the decryption guide can open. */
-  readonly partBytesMax?: number | undefined;
+  /** Where rows are cut into parts. */
+  readonly partBytes: number;
+  /** Undefined: no manifests. */
+  readonly signer: Signer | undefined;
 }
 
 /**
- * One export: plan → wrap key → read → csv → pgp → envelope → file → upload → verify → mark. The plan is committed before the
- * first byte is read and the cursor moves at the very end, so whatever happens in between, the next run goes on with the
- * same rows under the same name, and no row is lost or exported as two files.
+ * One export: plan → (wrap key → read → csv → pgp → envelope → file) for each part → upload → verify → manifest → mark. The
+ * plan is committed before the first byte is read and the cursor moves at the very end, so whatever happens in between,
+ * the next run goes on with the same rows under the same names, and no row is lost or exported twice.
  */
 export async function exportAudit(deps: ExportDeps): Promise<ExportResult> {
   const result = await deps.source.exclusively(async (session) => {
@@ -59,111 +45,116 @@ export async function exportAudit(deps: ExportDeps): Promise<ExportResult> {
     if (plan === undefined) return nothing("nothing-new");
     await failpoint("export-planned");
 
-    const artifact = await build(session, plan, deps);
+    const { parts, files } = await buildAll(session, plan, deps);
     await failpoint("export-built");
 
-    tell(deps, "upload", artifact);
-    const receipts = await uploadToAll(artifact, deps.destinations, plan, {
-      record: async (receipt) => session.recordReceipt(plan, receipt),
-      signal: deps.signal,
-    });
+    tell(deps, "upload", files);
+    const run = { session, plan, destinations: destinationsFor(plan, files, deps) };
+    const receipts = await deliver(files, run, deps);
     await session.recordUploaded(plan);
     await failpoint("export-uploaded");
 
-    tell(deps, "verify", artifact);
-    verifyReceipts(artifact, receipts);
+    const manifest = await sealManifest({ ...run, parts, files, receipts }, deps);
+    if (manifest !== undefined) {
+      tell(deps, "manifest", files);
+      await failpoint("export-signed");
+      receipts.push(...(await deliver([manifest], run, deps)));
+      await failpoint("export-manifest-uploaded");
+    }
 
-    await session.finish(plan);
-    await unlink(artifact.path);
-    tell(deps, "done", artifact);
-    return exported(plan, artifact, receipts, interrupted !== undefined);
+    const all = manifest === undefined ? files : [...files, manifest];
+    const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+    await session.finish(plan, rows);
+    for (const { path } of all) await unlink(path);
+    tell(deps, "done", files);
+    return exported(plan, { rows, files: all, receipts, resumed: interrupted !== undefined });
   });
   return result === "busy" ? nothing("busy") : result;
 }
 
 /** Fixes what the next export contains and is called. */
 async function planNext(session: ExportSession, deps: ExportDeps): Promise<ExportPlan | undefined> {
-  const range = await session.newRange();
+  // With manifests an export without rows is proof that there were none.
+  const range = await session.newRange({ evenIfEmpty: deps.signer !== undefined });
   if (range === undefined) return undefined;
+  const { sealing, formula, partBytes } = deps;
   for (const clear of namesOf(range.cutoff)) {
     if (await session.isNameUsed(clear)) continue;
-    const name = nameFor(clear, deps.filenameSalt);
-    const { outer } = sealedNames(name.stored, layersOf(deps));
-    if (await isTakenSomewhere(outer, deps)) continue;
-    return session.commitPlan(range, name, deps.formula);
+    const name = { clear, stored: storedName(clear, sealing.filenameSalt) };
+    const names = [
+      ...firstNames({ name }, sealing),
+      storedName(manifestName(clear), sealing.filenameSalt),
+    ];
+    if (await isTakenSomewhere(names, deps)) continue;
+    return session.commitPlan(range, { name, formula, partBytes });
   }
   throw new Error("no file name is free for today's export");
 }
 
-async function isTakenSomewhere(name: string, deps: ExportDeps): Promise<boolean> {
+async function isTakenSomewhere(names: readonly string[], deps: ExportDeps): Promise<boolean> {
   for (const destination of deps.destinations) {
-    if (await destination.has(name, deps.signal)) return true;
+    for (const name of names) {
+      if (await destination.has(name, deps.signal)) return true;
+    }
   }
   return false;
 }
 
-/** The file that an interrupted run left ready, or a new one. */
-async function build(
+/** The files of all outputs, and the parts that they are of. An export without rows has none. */
+async function buildAll(
   session: ExportSession,
   plan: ExportPlan,
   deps: ExportDeps,
-): Promise<Artifact> {
-  const names = sealedNames(plan.name.stored, layersOf(deps));
-  const path = join(deps.workFolder, workName(plan.exportId, names.outer));
-  const ready = await findBuilt(plan, names.outer, path);
-  const built = ready ?? (await buildAnew(session, plan, { ...names, path }, deps));
-  const known = [...plan.builds, built].map(({ sha256 }) => sha256);
-  return {
-    ...built,
-    exportId: plan.exportId,
-    path,
-    knownSha256: new Set(known),
-  };
+): Promise<{ parts: readonly PlannedPart[]; files: readonly PartFile[] }> {
+  const known = { parts: [...plan.parts], builds: [...plan.builds] };
+  if (isEmpty(plan)) return { parts: [], files: [] };
+  const files: PartFile[] = [];
+  for (const output of outputsOf(deps.sealing)) {
+    const wantsTree = deps.signer !== undefined;
+    files.push(...(await buildParts(session, plan, output, known, { ...deps, wantsTree })));
+  }
+  return { parts: known.parts, files };
 }
 
-async function buildAnew(
-  session: ExportSession,
-  plan: ExportPlan,
-  { inner, outer, path }: { readonly inner: string; readonly outer: string; readonly path: string },
+function isEmpty({ range: { after, last } }: ExportPlan): boolean {
+  return last.xid === (after?.xid ?? "0") && last.id === (after?.id ?? "0");
+}
+
+/**
+ * Once the manifest is signed, the files are what it says: a destination that came later would get files that were built
+ * anew and are not in it, so it begins with the next export.
+ */
+function destinationsFor(
+  { manifest, receipts }: ExportPlan,
+  files: readonly Artifact[],
+  { destinations }: ExportDeps,
+): readonly Destination[] {
+  if (manifest === undefined) return destinations;
+  return destinations.filter(({ name: destination }) =>
+    files.every(({ name }) =>
+      receipts.some((receipt) => receipt.destination === destination && receipt.name === name),
+    ),
+  );
+}
+
+interface Delivery {
+  readonly session: ExportSession;
+  readonly plan: ExportPlan;
+  readonly destinations: readonly Destination[];
+}
+
+async function deliver(
+  files: readonly Artifact[],
+  { session, plan, destinations }: Delivery,
   deps: ExportDeps,
-): Promise<BuiltFile> {
-  tell(deps, "wrap");
-  // Before any row is read: a key service that is down costs nothing then.
-  const envelope = await envelopeLayer(plan, inner, deps);
-  tell(deps, "build");
-  const built = await buildFile(session.read(plan), {
-    name: outer,
-    path,
-    layers: [...pgpLayer(deps), ...envelope],
+): Promise<Receipt[]> {
+  const receipts = await uploadToAll(files, destinations, plan, {
+    record: async (receipt) => session.recordReceipt(plan, receipt),
     signal: deps.signal,
-    onBytes: (bytes) => {
-      tell(deps, "build", { rows: 0, bytes });
-    },
-    limitBytes: deps.partBytesMax,
   });
-  refuseChangedRows(plan, built);
-  await session.recordBuild(plan, built);
-  return built;
-}
-
-function pgpLayer({ recipients, pgpComment }: ExportDeps): Layer[] {
-  return recipients.length === 0 ? [] : [encryptTo(recipients, pgpComment)];
-}
-
-async function envelopeLayer(
-  { exportId }: ExportPlan,
-  originalFilename: string,
-  { wrappers, clock, partBytesMax }: ExportDeps,
-): Promise<Layer[]> {
-  if (wrappers.length === 0) return [];
-  const { dek, wrappedKeys, keyIds } = await wrapNewKey(wrappers);
-  const head = { originalFilename, exportId, wrappedKeys, keyIds, created: clock.now() };
-  return [sealEnvelope(head, dek, partBytesMax)];
-}
-
-function layersOf({ recipients, pgpComment, wrappers }: ExportDeps): Layers {
-  const armor = pgpComment === undefined ? "binary" : "armored";
-  return { pgp: recipients.length === 0 ? undefined : armor, envelope: wrappers.length > 0 };
+  tell(deps, "verify", files);
+  verifyReceipts(files, receipts, destinations);
+  return [...receipts];
 }
 
 async function prepareWorkFolder({ workFolder, clock, log }: ExportDeps): Promise<void> {
@@ -175,9 +166,11 @@ async function prepareWorkFolder({ workFolder, clock, log }: ExportDeps): Promis
 function tell(
   { onProgress }: ExportDeps,
   stage: Progress["stage"],
-  { rows, bytes }: { readonly rows: number; readonly bytes: number } = { rows: 0, bytes: 0 },
+  files: readonly Artifact[] = [],
 ): void {
-  onProgress({ stage, rows, bytes });
+  const sum = (count: (file: Artifact) => number) =>
+    files.reduce((total, file) => total + count(file), 0);
+  onProgress({ stage, rows: sum(({ rows }) => rows), bytes: sum(({ bytes }) => bytes) });
 }
 
 function nothing(outcome: "nothing-new" | "busy"): ExportResult {
@@ -186,16 +179,22 @@ function nothing(outcome: "nothing-new" | "busy"): ExportResult {
 
 function exported(
   plan: ExportPlan,
-  { name, bytes, sha256, plaintextSha256, rows }: Artifact,
-  receipts: readonly Receipt[],
-  resumed: boolean,
+  result: Pick<ExportResult, "rows" | "receipts" | "resumed"> & {
+    readonly files: readonly Artifact[];
+  },
 ): ExportResult {
+  const { rows, receipts, resumed, files } = result;
   return {
-    outcome: "exported",
+    outcome: isEmpty(plan) ? "nothing-new" : "exported",
     exportId: plan.exportId,
     resumed,
     rows,
-    files: [{ name, bytes, sha256, plaintextSha256 }],
+    files: files.map(({ name, bytes, sha256, plaintextSha256 }) => ({
+      name,
+      bytes,
+      sha256,
+      plaintextSha256,
+    })),
     receipts,
   };
 }

@@ -4,9 +4,20 @@ import { readExporterConfig } from "./config.ts";
 import { startExporter } from "./service.ts";
 
 export { readExporterConfig, shape as exporterVariables, type ExporterConfig } from "./config.ts";
+export { readKmsConfig } from "./config-kms.ts";
+export type { CheckReport } from "./check.ts";
 export type { DecryptRequest, DecryptResult } from "./decrypt.ts";
-export { decryptFile, exportOnce, startExporter, type ExportOptions } from "./service.ts";
+export type { DrillResult } from "./drill.ts";
+export type { RetainResult } from "./retain.ts";
+export { exportOnce, startExporter, type ExportOptions } from "./service.ts";
 export type { ExportResult, Progress, Receipt } from "./types.ts";
+export {
+  decryptFile,
+  drillExports,
+  retainExports,
+  verifyFiles,
+  type ReadingKeys,
+} from "./workbench.ts";
 
 /** `fettle exporter`: exports by the clock until it is told to stop. */
 export async function runExporter(env: Environment): Promise<number> {

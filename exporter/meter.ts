@@ -15,7 +15,7 @@ export interface Meter {
   sha256(): string;
 }
 
-/** A part would be larger than the decryption guide can open. Splitting comes later; until then the export stops here. */
+/** A single row is larger than the decryption guide can open in one file. */
 export class PartTooLarge extends Error {
   override readonly name = "PartTooLarge";
 

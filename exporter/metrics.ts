@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { AuditSource, ExportResult, SourceStatus } from "./types.ts";
+import type { Archive, AuditSource, ExportResult, SourceStatus } from "./types.ts";
 
 export interface ExportMetrics {
   /** A run ended well, also one that found nothing new. */
@@ -50,6 +50,20 @@ export function createExportMetrics(
       counters.failures.inc();
     },
   };
+}
+
+/** When each recipient's key last opened an old file; the record is read at each scrape. */
+export function createDrillMetric(registry: Registry, archive: Pick<Archive, "lastDrills">): void {
+  const metric = new Gauge({
+    name: "audit_decrypt_drill_last_success_timestamp_seconds",
+    help: "When an earlier export was last fetched and opened with this recipient's key (fettle drill)",
+    labelNames: ["recipient"],
+    registers: [registry],
+    collect: async () => {
+      const drills = await archive.lastDrills().catch(() => []);
+      for (const { recipient, at } of drills) metric.set({ recipient }, at.getTime() / 1000);
+    },
+  });
 }
 
 function createCounters(registers: Registry[]) {

@@ -1,5 +1,4 @@
 import { createHmac } from "node:crypto";
-import type { ExportName } from "./types.ts";
 
 /** More exports of one UTC day than this is a loop gone wild, not an archive. */
 const EXPORTS_PER_DAY_MAX = 10_000;
@@ -7,7 +6,7 @@ const MASK_HEX_DIGITS = 32;
 
 /**
  * The names an export of this UTC day may have, in order: `audit-20251121.csv`, `audit-20251121.2.csv`, … The first that is
- * free is taken. (Parts of one export will be called `….part002.csv`, so the two never meet.)
+ * free is taken. (Parts of one export are called `….part002.csv`, so the two never meet.)
  */
 export function* namesOf(cutoff: Date): Generator<string> {
   const day = cutoff.toISOString().slice(0, 10).replaceAll("-", "");
@@ -15,20 +14,46 @@ export function* namesOf(cutoff: Date): Generator<string> {
   for (let n = 2; n <= EXPORTS_PER_DAY_MAX; n++) yield `audit-${day}.${n}.csv`;
 }
 
-/** How names look outside: as they are, or as an HMAC with a salt, without which dates could simply be tried out. */
-export function nameFor(clear: string, salt: string | undefined): ExportName {
-  if (salt === undefined) return { clear, stored: clear };
+/** The form of the rows in a file: CSV, or JSON lines beside it on request. */
+export type Form = "csv" | "jsonl";
+
+/** The name of a part before it is sealed: `audit-20251121.csv`, then `audit-20251121.part002.csv`. */
+export function partName(exportName: string, part: number, form: Form): string {
+  const stem = exportName.replace(/\.csv$/, "");
+  return part === 1 ? `${stem}.${form}` : `${stem}.part${String(part).padStart(3, "0")}.${form}`;
+}
+
+export function manifestName(exportName: string): string {
+  return exportName.replace(/\.csv$/, ".manifest.note");
+}
+
+/** How a name looks outside: as it is, or as an HMAC with a salt, without which dates could simply be tried out. */
+export function storedName(clear: string, salt: string | undefined): string {
+  if (salt === undefined) return clear;
   const mask = createHmac("sha256", salt).update(clear).digest("hex").slice(0, MASK_HEX_DIGITS);
-  return { clear, stored: `${mask}.csv` };
+  return `${mask}${/\.(csv|jsonl|manifest\.note)$/.exec(clear)?.[0] ?? ""}`;
 }
 
 export interface Layers {
+  readonly compressed: boolean;
   readonly pgp: "binary" | "armored" | undefined;
+  /** With a file for each recipient, whose it is: the end of the fingerprint. */
+  readonly recipient?: string | undefined;
   readonly envelope: boolean;
 }
 
-/** The name after encryption and the name inside the envelope: `.csv` → `.csv.gpg` → `.csv.gpg.envelope.json`. */
+/** The name after encryption and the name inside the envelope: `.csv[.zst]` → `.csv.gpg` → `.csv.gpg.envelope.json`. */
 export function sealedNames(stored: string, layers: Layers): { inner: string; outer: string } {
-  const inner = layers.pgp === undefined ? stored : `${stored}.gpg`;
+  const forWhom = layers.recipient === undefined ? "" : `.${layers.recipient}`;
+  const content = layers.compressed ? `${stored}.zst` : stored;
+  const inner = layers.pgp === undefined ? content : `${content}${forWhom}.gpg`;
   return { inner, outer: layers.envelope ? `${inner}.envelope.json` : inner };
+}
+
+/** What a sealed file is called once it is open: without `.envelope.json`, `.gpg` with the recipient before it, and `.zst`. */
+export function plainName(sealed: string): string {
+  return sealed
+    .replace(/\.envelope\.json$/, "")
+    .replace(/(\.[0-9A-F]{16})?\.gpg$/, "")
+    .replace(/\.zst$/, "");
 }

@@ -1,6 +1,6 @@
-import { schedule as scheduleCron } from "node-cron";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import { isDue, parseCron } from "./cron.ts";
 
 /** A failed export goes on soon, not a day later; its plan is kept. */
 const RETRY_AFTER_MS = 10 * 60 * 1000;
@@ -16,17 +16,24 @@ export interface ScheduleDeps {
   readonly log: Log;
 }
 
+export interface When {
+  readonly cron: string;
+  readonly timeZone: string;
+  /** Begins with a run now, to finish what a killed process left behind. */
+  readonly immediately: boolean;
+}
+
+/** A process that slept longer does not make up for what it missed: the next run takes all rows anyway. */
+const LOOK_BACK_MAX_MS = 60 * 60 * 1000;
+const SECOND_MS = 1000;
+
 /**
- * Runs exports by the cron expression, one at a time. In UTC: node-cron 4.6 skips the hour that a change to daylight saving
- * time skips, and loses the one that it repeats.
- *
- * @param immediately begins with a run now, to finish what a killed process left behind
+ * Runs exports by the cron expression in its zone, one at a time. By our own reckoning: node-cron 4.6 loses the runs of an hour
+ * that a change of the clocks skips, and those of the one that it repeats (measured).
  */
-export function scheduleExports(
-  cron: string,
-  immediately: boolean,
-  { run, clock, log }: ScheduleDeps,
-): Schedule {
+export function scheduleExports(when: When, { run, clock, log }: ScheduleDeps): Schedule {
+  const cron = parseCron(when.cron);
+  if (cron === undefined) throw new Error(`not a cron expression: ${when.cron}`);
   const stopping = new AbortController();
   let current: Promise<void> = Promise.resolve();
   let running = false;
@@ -53,25 +60,22 @@ export function scheduleExports(
       running = false;
     });
   };
-  const task = scheduleCron(cron, begin, {
-    timezone: "Etc/UTC",
-    name: "audit-export",
-    logger: cronLogger(log),
-  });
-  if (immediately) begin();
+  const look = async (): Promise<void> => {
+    for (let seen = clock.now(); !isStopping();) {
+      await clock.sleep(SECOND_MS - (clock.now().getTime() % SECOND_MS), stopping.signal);
+      const now = clock.now();
+      const from = new Date(Math.max(seen.getTime(), now.getTime() - LOOK_BACK_MAX_MS));
+      if (!isStopping() && isDue(cron, when.timeZone, from, now)) begin();
+      seen = now;
+    }
+  };
+  if (when.immediately) begin();
+  const looking = look();
   return {
     stop: async () => {
-      await task.destroy();
       stopping.abort();
+      await looking;
       await current;
     },
   };
-}
-
-/** The library prints to the console by default. */
-function cronLogger(log: Log) {
-  const pass = (message: string | Error) => {
-    log.warn("schedule", { detail: String(message) });
-  };
-  return { info: pass, warn: pass, error: pass, debug: () => undefined };
 }

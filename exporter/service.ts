@@ -1,34 +1,25 @@
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { systemClock } from "../lib/clock.ts";
 import { buildApp, listen, type Readiness } from "../lib/http.ts";
 import { buildService, type RunningService } from "../lib/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
 import { createRegistry } from "../lib/metrics.ts";
-import { openDatabase } from "../lib/postgres.ts";
 import { inSpan } from "../lib/tracing.ts";
-import { demoSource } from "./adapters/demo-source.ts";
-import { folderDestination } from "./adapters/folder.ts";
-import { localKeyWrapper } from "./adapters/local-key.ts";
-import { postgresSource } from "./adapters/postgres-source.ts";
-import { sftpDestination } from "./adapters/sftp.ts";
-import { isMock, usesEnvelope, usesPgp, type ExporterConfig } from "./config.ts";
-import { decrypt, type DecryptRequest, type DecryptResult } from "./decrypt.ts";
+import { openDestinations } from "./adapters/open-destinations.ts";
+import { openSealing, openSigner } from "./adapters/open-sealing.ts";
+import { openSource } from "./adapters/open-source.ts";
+import type { ExporterConfig } from "./config.ts";
 import { exportAudit, type ExportDeps } from "./export.ts";
-import { createExportMetrics } from "./metrics.ts";
-import { readRecipients, type Recipient } from "./recipients.ts";
+import { createDrillMetric, createExportMetrics } from "./metrics.ts";
 import { scheduleExports } from "./schedule.ts";
-import type { AuditSource, Destination, ExportResult, KeyWrapper, Progress } from "./types.ts";
+import type { AuditSource, ExportResult, Progress } from "./types.ts";
+import { workFolderOf } from "./work-folder.ts";
 
 export interface ExportOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The lock's connection, the one that records progress, and one for a scrape. */
-const CONNECTIONS_MAX = 3;
+const BYTES_PER_MEGABYTE = 1_000_000;
 
 /** One export, as `fettle export` makes it. @throws what stopped it; the next run goes on from there */
 export async function exportOnce(
@@ -44,21 +35,16 @@ export async function exportOnce(
   }
 }
 
-/** Opens what an export sealed, as `fettle decrypt` does. @throws EnvelopeError, PgpError, FileExists */
-export async function decryptFile(request: DecryptRequest): Promise<DecryptResult> {
-  const { localKeyFile } = request;
-  const wrappers = localKeyFile === undefined ? [] : [await localKeyWrapper(localKeyFile)];
-  return decrypt(request, { wrappers });
-}
-
 /** Exports by the clock, with /health, /ready and /metrics. Plain HTTP on loopback: there is nothing else to ask of it. */
 export async function startExporter(config: ExporterConfig, log: Log): Promise<RunningService> {
   return buildService(log, async (stack) => {
     const source = openSource(config, log);
     stack.add("database", source.close);
-    await sealingOf(config, log); // keys that cannot be used stop the start, not the first night's export
+    await openSealing(config, log); // keys that cannot be used stop the start, not the first night's export
+    await openSigner(config);
     const registry = createRegistry("exporter");
     const metrics = createExportMetrics(registry, source.audit);
+    if (source.archive !== undefined) createDrillMetric(registry, source.archive);
     const run = async (signal: AbortSignal): Promise<void> => {
       const start = performance.now();
       const seconds = () => (performance.now() - start) / 1000;
@@ -74,7 +60,11 @@ export async function startExporter(config: ExporterConfig, log: Log): Promise<R
       (status) => status.hasUnfinished,
       () => false, // the database may come later; the schedule does not wait for it
     );
-    const schedule = scheduleExports(config.cron, unfinished, { run, clock: systemClock, log });
+    const { cron, timeZone } = config;
+    const schedule = scheduleExports(
+      { cron, timeZone, immediately: unfinished },
+      { run, clock: systemClock, log },
+    );
     stack.add("schedule", async () => schedule.stop());
     const readiness = async () => readinessOf(source.audit);
     const app = buildApp({ service: "exporter", log, registry, readiness }, () => undefined);
@@ -102,12 +92,12 @@ async function runExport(
 ): Promise<ExportResult> {
   const deps: ExportDeps = {
     source,
-    destinations: await destinationsOf(config),
-    ...(await sealingOf(config, log)),
-    pgpComment: config.pgpComment,
+    destinations: await openDestinations(config),
+    sealing: await openSealing(config, log),
+    signer: await openSigner(config),
     formula: config.csvFormula,
-    filenameSalt: config.filenameMode === "hashed" ? config.filenameSalt?.reveal() : undefined,
-    workFolder: config.workDir ?? defaultWorkFolder(config),
+    partBytes: config.partMegabytes * BYTES_PER_MEGABYTE,
+    workFolder: workFolderOf(config),
     clock: systemClock,
     log,
     onProgress,
@@ -122,89 +112,4 @@ async function runExport(
     receipts: result.receipts.map(({ destination, verifiedBy }) => `${destination}: ${verifiedBy}`),
   });
   return result;
-}
-
-function openSource(
-  config: ExporterConfig,
-  log: Log,
-): { readonly audit: AuditSource; readonly close: () => Promise<void> } {
-  if (isMock(config)) return { audit: demoSource(systemClock), close: async () => undefined };
-  const database = openDatabase(
-    {
-      url: config.databaseUrl.reveal(),
-      applicationName: "fettle-exporter",
-      max: CONNECTIONS_MAX,
-    },
-    log,
-  );
-  return {
-    audit: postgresSource(database, { clock: systemClock, log }),
-    close: async () => database.close(),
-  };
-}
-
-/** Read anew for each run: keys expire, and files are replaced. */
-async function sealingOf(
-  config: ExporterConfig,
-  log: Log,
-): Promise<{ recipients: readonly Recipient[]; wrappers: readonly KeyWrapper[] }> {
-  const recipients = usesPgp(config)
-    ? await readRecipients(await pgpSources(config), systemClock.now())
-    : [];
-  for (const { fingerprint, warning } of recipients) {
-    if (warning !== undefined)
-      log.warn("PGP recipient may be unable to open files", { fingerprint, warning });
-  }
-  const { localKeyFile } = config;
-  const usesLocal = usesEnvelope(config) && localKeyFile !== undefined;
-  return { recipients, wrappers: usesLocal ? [await localKeyWrapper(localKeyFile)] : [] };
-}
-
-async function pgpSources(config: ExporterConfig) {
-  const inline = [
-    { from: "AUDIT_PGP_PUBLIC_KEY", content: config.pgpPublicKey },
-    { from: "AUDIT_PGP_PUBLIC_KEYS", content: config.pgpPublicKeys },
-  ].flatMap(({ from, content }) =>
-    content === undefined ? [] : [{ from, content: Buffer.from(content) }],
-  );
-  const paths = [config.pgpPublicKeyFile ?? [], config.pgpPublicKeyFiles].flat();
-  const files = paths.map(async (path) => ({ from: path, content: await readFile(path) }));
-  return [...inline, ...(await Promise.all(files))];
-}
-
-async function destinationsOf(config: ExporterConfig): Promise<readonly Destination[]> {
-  const destinations: Destination[] = [];
-  if (config.exportDir !== undefined) destinations.push(folderDestination(config.exportDir));
-  if (config.sftpHost !== undefined) {
-    destinations.push(
-      sftpDestination({
-        host: config.sftpHost,
-        port: config.sftpPort,
-        username: config.sftpUsername ?? "",
-        password: config.sftpPassword,
-        privateKey: config.sftpPrivateKey,
-        passphrase: config.sftpPassphrase,
-        remoteDir: config.sftpRemoteDir,
-        verify: config.sftpVerify,
-        hostKeys: {
-          fingerprints: config.sftpHostKeySha256,
-          knownHosts: await knownHostsOf(config.sftpKnownHosts),
-        },
-      }),
-    );
-  }
-  return destinations;
-}
-
-/** The variable holds the lines themselves, or a path; only lines name a key type. */
-async function knownHostsOf(value: string | undefined): Promise<string | undefined> {
-  if (value === undefined || /\s(ssh-|ecdsa-|sk-)/.test(value))
-    return value?.replaceAll("\\n", "\n");
-  return readFile(value, "utf8");
-}
-
-/** One for each database, private to this user. It holds sealed files only, for as long as they are being delivered. */
-function defaultWorkFolder({ databaseUrl }: ExporterConfig): string {
-  const database = createHash("sha256").update(databaseUrl.reveal()).digest("hex").slice(0, 12);
-  return join(tmpdir(), `fettle-exporter-${process.getuid?.() ?? 0}-${database}`);
 }

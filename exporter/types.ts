@@ -1,7 +1,8 @@
 import type { Readable } from "node:stream";
+import type { MerkleState } from "../lib/merkle.ts";
 
 /** A place in the audit table's order (xid, id): decimal texts, because both are 64-bit. */
-interface Position {
+export interface Position {
   readonly xid: string;
   readonly id: string;
 }
@@ -19,7 +20,7 @@ export interface RowRange {
 export type FormulaRule = "escape" | "off";
 
 /** What an export is called. With masking, `stored` is what the outside world sees; otherwise both are equal. */
-export interface ExportName {
+interface ExportName {
   readonly clear: string;
   readonly stored: string;
 }
@@ -33,12 +34,39 @@ export interface ExportPlan {
   readonly range: RowRange;
   readonly name: ExportName;
   readonly formula: FormulaRule;
+  /** Where the rows are cut into parts; see {@link PlannedPart}. */
+  readonly partBytes: number;
+  /** The parts that earlier attempts have read, in order. */
+  readonly parts: readonly PlannedPart[];
+  /** The signed manifest, once it is written: from then on it never changes. */
+  readonly manifest: SignedManifest | undefined;
   /** Files that earlier attempts built for this plan; a destination may already hold one of them. */
   readonly builds: readonly BuiltFile[];
   readonly receipts: readonly Receipt[];
 }
 
-/** A sealed file. `sha256` is of the file, `plaintextSha256` of the CSV inside; both are lower-case hex. */
+/** The plaintext of one part: a whole CSV with its header, cut at the end of a row. */
+export interface PlannedPart {
+  /** From 1. */
+  readonly part: number;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly last: Position;
+  /** The tree over all rows up to here; undefined when no manifest was wanted. */
+  readonly tree: MerkleState | undefined;
+  readonly isLast: boolean;
+}
+
+/** A manifest as it is stored, and its place in the chain. */
+export interface SignedManifest {
+  readonly sequence: number;
+  readonly name: string;
+  readonly sha256: string;
+  readonly note: string;
+}
+
+/** A sealed file. `sha256` is of the file, `plaintextSha256` of what is inside; both are lower-case hex. */
 export interface BuiltFile {
   readonly name: string;
   readonly bytes: number;
@@ -78,6 +106,49 @@ export interface Destination {
   has(name: string, signal?: AbortSignal): Promise<boolean>;
   /** Uploads and verifies. @throws DestinationError */
   upload(artifact: Artifact, signal?: AbortSignal): Promise<Receipt>;
+  /** Fetches a file to a new path. @throws DestinationError */
+  download(name: string, path: string, signal?: AbortSignal): Promise<void>;
+  /** Takes a file away; one that is not there is no failure. @throws DestinationError */
+  remove(name: string, signal?: AbortSignal): Promise<void>;
+}
+
+/** A finished export as one destination holds it. */
+export interface StoredExport {
+  readonly exportId: string;
+  readonly cutoff: Date;
+  /** Files first, the manifest last. */
+  readonly files: readonly StoredFile[];
+}
+
+export interface StoredFile {
+  readonly name: string;
+  readonly sha256: string;
+  /** Undefined of a manifest, which is not sealed. */
+  readonly plaintextSha256: string | undefined;
+}
+
+/** What past exports left at their destinations. */
+export interface Archive {
+  /** Newest first. */
+  stored(destination: string): Promise<readonly StoredExport[]>;
+  /** Also writes it into the audit trail. */
+  recordDeleted(destination: string, deleted: StoredExport): Promise<void>;
+  recordDrill(drill: Drill): Promise<void>;
+  /** The last success of each recipient, at whichever destination. */
+  lastDrills(): Promise<readonly { readonly recipient: string; readonly at: Date }[]>;
+}
+
+interface Drill {
+  readonly recipient: string;
+  readonly destination: string;
+  readonly name: string;
+  readonly at: Date;
+}
+
+export interface WrappedKey {
+  readonly wrapped: Buffer;
+  /** The very key or version that wrapped it, for whoever opens it after a rotation. */
+  readonly keyId: string;
 }
 
 /** Wraps data keys under a key that it never shows. `name` is the member of `wrapped_keys` in the envelope. */
@@ -85,9 +156,12 @@ export interface KeyWrapper {
   readonly name: string;
   /** Names the wrapping key without revealing it. */
   readonly id: string;
-  wrap(dek: Buffer): Promise<Buffer>;
-  /** @throws when the wrapped key belongs to another wrapping key or was changed */
-  unwrap(wrapped: Buffer): Promise<Buffer>;
+  wrap(dek: Buffer): Promise<WrappedKey>;
+  /**
+   * @param keyId what was recorded with it; not authenticated
+   * @throws when the wrapped key belongs to another wrapping key or was changed
+   */
+  unwrap(wrapped: Buffer, keyId?: string): Promise<Buffer>;
 }
 
 /** A stream of CSV whose row count is known once it has ended. */
@@ -97,21 +171,41 @@ export interface CsvRows {
   countRows(): Promise<number>;
 }
 
+/** What the manifest chain says so far. */
+export interface ChainHead {
+  readonly sequence: number;
+  readonly sha256: string;
+}
+
+/** What is fixed with the plan besides its rows. */
+export interface PlanChoices {
+  readonly name: ExportName;
+  readonly formula: FormulaRule;
+  readonly partBytes: number;
+}
+
 /** What one export run may ask of the audit record while it alone holds the right to export. */
 export interface ExportSession {
   /** The plan that an interrupted run left behind. */
   unfinished(): Promise<ExportPlan | undefined>;
-  /** The rows that nobody has exported yet; undefined when there are none. */
-  newRange(): Promise<RowRange | undefined>;
+  /** The rows that nobody has exported yet; undefined when there are none, unless an empty range is wanted. */
+  newRange(options: { readonly evenIfEmpty: boolean }): Promise<RowRange | undefined>;
   isNameUsed(clearName: string): Promise<boolean>;
-  commitPlan(range: RowRange, name: ExportName, formula: FormulaRule): Promise<ExportPlan>;
-  read(plan: ExportPlan): CsvRows;
+  commitPlan(range: RowRange, choices: PlanChoices): Promise<ExportPlan>;
+  /** The rows of the plan, or those behind a part that is there already. */
+  read(plan: ExportPlan, behind?: Position): CsvRows;
+  recordPart(plan: ExportPlan, part: PlannedPart): Promise<void>;
   recordBuild(plan: ExportPlan, file: BuiltFile): Promise<void>;
+  /** The newest manifest of finished exports, which the next one names; undefined for the first. */
+  chainHead(): Promise<ChainHead | undefined>;
+  /** Names the cluster whose transaction ids the positions are; undefined where it may not be asked. */
+  cluster(): Promise<string | undefined>;
+  recordManifest(plan: ExportPlan, manifest: SignedManifest): Promise<void>;
   recordReceipt(plan: ExportPlan, receipt: Receipt): Promise<void>;
   /** All destinations have it. */
   recordUploaded(plan: ExportPlan): Promise<void>;
   /** Moves the cursor. */
-  finish(plan: ExportPlan): Promise<void>;
+  finish(plan: ExportPlan, rows: number): Promise<void>;
 }
 
 /** What an operator watches between exports. */
@@ -132,7 +226,7 @@ export interface AuditSource {
   exclusively<T>(work: (session: ExportSession) => Promise<T>): Promise<T | "busy">;
 }
 
-type ProgressStage = "plan" | "wrap" | "build" | "upload" | "verify" | "done";
+type ProgressStage = "plan" | "wrap" | "build" | "upload" | "verify" | "manifest" | "done";
 
 /** Told on each stage and, while building, about every 8 MiB. `rows` is known once the rows have been read. */
 export interface Progress {

@@ -1,28 +1,32 @@
 import { messageOf } from "../lib/error.ts";
 import type { Artifact, Destination, ExportPlan, Receipt } from "./types.ts";
 
+interface UploadDeps {
+  readonly record: (receipt: Receipt) => Promise<void>;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
- * Hands the file to every destination that does not have it yet. One that fails does not keep the others from getting it;
- * at the end all failures are thrown together, and the export stays open.
+ * Hands the files to every destination that does not have them yet. One that fails does not keep the others from getting
+ * them (it is asked for no more in this run); at the end all failures are thrown together, and the export stays open.
  */
 export async function uploadToAll(
-  artifact: Artifact,
+  artifacts: readonly Artifact[],
   destinations: readonly Destination[],
   { receipts }: Pick<ExportPlan, "receipts">,
-  deps: {
-    readonly record: (receipt: Receipt) => Promise<void>;
-    readonly signal?: AbortSignal | undefined;
-  },
+  deps: UploadDeps,
 ): Promise<readonly Receipt[]> {
   const held: Receipt[] = [];
   const failures: unknown[] = [];
   for (const destination of destinations) {
-    deps.signal?.throwIfAborted();
-    const earlier = receipts.find(
-      (receipt) => receipt.destination === destination.name && receipt.name === artifact.name,
-    );
     try {
-      held.push(earlier ?? (await upload(artifact, destination, deps)));
+      for (const artifact of artifacts) {
+        deps.signal?.throwIfAborted();
+        const earlier = receipts.find(
+          ({ destination: at, name }) => at === destination.name && name === artifact.name,
+        );
+        held.push(earlier ?? (await upload(artifact, destination, deps)));
+      }
     } catch (error) {
       failures.push(error);
     }
@@ -34,7 +38,7 @@ export async function uploadToAll(
 async function upload(
   artifact: Artifact,
   destination: Destination,
-  { record, signal }: Parameters<typeof uploadToAll>[3],
+  { record, signal }: UploadDeps,
 ): Promise<Receipt> {
   const receipt = await destination.upload(artifact, signal);
   await record(receipt);

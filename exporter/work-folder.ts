@@ -1,13 +1,23 @@
+import { createHash } from "node:crypto";
 import { lstat, mkdir, readdir, stat, unlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hasCode } from "../lib/error.ts";
+import type { ExporterConfig } from "./config.ts";
 
 const OWNER_ONLY = 0o700;
 /** A sealed file that nobody came back for. An export that still wants it builds it again. */
 const KEEP_SEALED_MS = 7 * 24 * 60 * 60 * 1000;
 
 const HALF_WRITTEN = /^\..+\.(\d+)\.part$/;
-const SEALED = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-/;
+const SEALED = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|drill)-/;
+
+/** As configured, or one for each database, private to this user. It holds sealed files only, while they are delivered. */
+export function workFolderOf({ workDir, databaseUrl }: ExporterConfig): string {
+  if (workDir !== undefined) return workDir;
+  const database = createHash("sha256").update(databaseUrl.reveal()).digest("hex").slice(0, 12);
+  return join(tmpdir(), `fettle-exporter-${process.getuid?.() ?? 0}-${database}`);
+}
 
 /** A file's name in the work folder: exporters of two databases may share the folder, and both make today's name. */
 export function workName(exportId: string, name: string): string {

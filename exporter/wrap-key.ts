@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import type { KeyWrapper } from "./types.ts";
+import { messageOf } from "../lib/error.ts";
+import type { KeyWrapper, WrappedKey } from "./types.ts";
 
 /** A fresh data key and its wrapped copies. Whoever uses `dek` zeroes it. */
 export interface DataKey {
@@ -7,38 +8,70 @@ export interface DataKey {
   /** Base64, by wrapper name. */
   readonly wrappedKeys: Readonly<Record<string, string>>;
   readonly keyIds: Readonly<Record<string, string>>;
+  /** Why wrappers are missing that did not have to answer. */
+  readonly failures: readonly string[];
+}
+
+export interface WrapRules {
+  /** How many wrappers must answer; undefined: all. */
+  readonly quorum: number | undefined;
+  /** Each wrap is opened again and compared. Needs the right to decrypt. */
+  readonly selftest: boolean;
 }
 
 const DEK_BYTES = 32;
 
+/** Too few key services wrapped the data key, so nothing was exported. */
+class WrapError extends Error {
+  override readonly name = "WrapError";
+}
+
 /**
- * Makes a data key and wraps it by every wrapper; one that fails stops the export, because a missing wrap would only be
- * noticed at recovery time. Each wrap is opened again and compared before any row is read.
+ * Makes a data key and has it wrapped by all wrappers at once. Unless the rules say otherwise one that fails stops the export:
+ * a missing wrap would only be noticed at recovery time.
  */
-export async function wrapNewKey(wrappers: readonly KeyWrapper[]): Promise<DataKey> {
+export async function wrapNewKey(
+  wrappers: readonly KeyWrapper[],
+  { quorum = wrappers.length, selftest }: WrapRules,
+): Promise<DataKey> {
   const dek = randomBytes(DEK_BYTES);
-  try {
-    const wrapped: [name: string, key: string][] = [];
-    for (const wrapper of wrappers) {
-      wrapped.push([wrapper.name, (await wrapAndProve(wrapper, dek)).toString("base64")]);
-    }
-    return {
-      dek,
-      wrappedKeys: Object.fromEntries(wrapped),
-      keyIds: Object.fromEntries(wrappers.map(({ name, id }) => [name, id])),
-    };
-  } catch (error) {
+  const results = await Promise.all(
+    wrappers.map(async (wrapper) => attempt(wrapper, dek, selftest)),
+  );
+  const done = results.flatMap(({ name, key }) => (key === undefined ? [] : [{ name, ...key }]));
+  const failures = results.flatMap(({ failure }) => failure ?? []);
+  if (done.length < quorum) {
     dek.fill(0);
-    throw error;
+    throw new WrapError(`${failures.join("; ")} (${done.length} of ${quorum} wrapping keys)`);
+  }
+  return {
+    dek,
+    wrappedKeys: Object.fromEntries(
+      done.map(({ name, wrapped }) => [name, wrapped.toString("base64")]),
+    ),
+    keyIds: Object.fromEntries(done.map(({ name, keyId }) => [name, keyId])),
+    failures,
+  };
+}
+
+async function attempt(
+  wrapper: KeyWrapper,
+  dek: Buffer,
+  selftest: boolean,
+): Promise<{ name: string; key?: WrappedKey; failure?: string }> {
+  const { name } = wrapper;
+  try {
+    const key = await wrapper.wrap(dek);
+    if (selftest) await prove(wrapper, key, dek);
+    return { name, key };
+  } catch (error) {
+    return { name, failure: `wrapping key ${name} (${wrapper.id}): ${messageOf(error)}` };
   }
 }
 
-async function wrapAndProve(wrapper: KeyWrapper, dek: Buffer): Promise<Buffer> {
-  const wrapped = await wrapper.wrap(dek);
-  const opened = await wrapper.unwrap(wrapped);
+async function prove(wrapper: KeyWrapper, { wrapped, keyId }: WrappedKey, dek: Buffer) {
+  const opened = await wrapper.unwrap(wrapped, keyId);
   const same = opened.equals(dek);
   opened.fill(0);
-  if (!same)
-    throw new Error(`key wrapper ${wrapper.name} returned a key that is not the one given`);
-  return wrapped;
+  if (!same) throw new Error("it returned a key that is not the one given");
 }

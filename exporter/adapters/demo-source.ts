@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
 import type { Clock } from "../../lib/clock.ts";
 import { csvOf, type TextRow } from "../csv.ts";
-import type { AuditSource, ExportPlan, ExportSession } from "../types.ts";
+import { newPlan } from "../new-plan.ts";
+import type { AuditSource, ExportSession } from "../types.ts";
 
 /**
  * `AIOPS_DATABASE_URL=mock`: the same pipeline over built-in rows, to try keys and destinations without a database. It keeps
@@ -25,20 +26,16 @@ function demoSession(clock: Clock): ExportSession {
       cutoff: clock.now(),
     }),
     isNameUsed: async () => false,
-    commitPlan: async (range, name, formula): Promise<ExportPlan> => ({
-      exportId: randomUUID(),
-      state: "planned",
-      range,
-      name,
-      formula,
-      builds: [],
-      receipts: [],
-    }),
+    commitPlan: async (range, choices) => newPlan(randomUUID(), range, choices),
     read: ({ formula }) => ({
       csv: Readable.from([Buffer.from(csvOf(DEMO_ROWS, formula))]),
       countRows: async () => DEMO_ROWS.length,
     }),
+    recordPart: async () => undefined,
     recordBuild: async () => undefined,
+    chainHead: async () => undefined,
+    cluster: async () => undefined,
+    recordManifest: async () => undefined,
     recordReceipt: async () => undefined,
     recordUploaded: async () => undefined,
     finish: async () => undefined,

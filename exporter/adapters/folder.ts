@@ -1,9 +1,9 @@
 import { createReadStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { DestinationError, nameTaken } from "../destination-error.ts";
-import { createMeter } from "../meter.ts";
+import { hashFile } from "../hash-file.ts";
 import { exists, FileExists, writeWhole } from "../safe-file.ts";
 import type { Artifact, Destination } from "../types.ts";
 
@@ -15,11 +15,13 @@ export function folderDestination(directory: string): Destination {
   const folder = resolve(directory);
   return {
     name: NAME,
+    download: async (name, path, signal) => download(join(folder, name), path, signal),
+    remove: async (name) => rm(join(folder, name), { force: true }),
     has: async (name) => exists(join(folder, name)),
     upload: async (artifact, signal) => {
       const path = join(folder, artifact.name);
       const adopted = !(await create(folder, path, artifact, signal));
-      const { bytes, sha256 } = await hashOf(path, signal);
+      const { bytes, sha256 } = await hashFile(path, signal);
       if (!artifact.knownSha256.has(sha256)) {
         if (adopted) throw nameTaken(NAME, path);
         throw new DestinationError(NAME, `${path} reads back as other bytes than were written`);
@@ -35,6 +37,16 @@ export function folderDestination(directory: string): Destination {
       };
     },
   };
+}
+
+async function download(path: string, target: string, signal: AbortSignal | undefined) {
+  try {
+    await writeWhole(target, String(process.pid), async (sink) =>
+      pipeline(readFile(path), sink, { signal }),
+    );
+  } catch (cause) {
+    throw new DestinationError(NAME, `could not read ${path}`, { cause });
+  }
 }
 
 /** False when the name was in use. */
@@ -54,13 +66,6 @@ async function create(
     if (cause instanceof FileExists) return false;
     throw new DestinationError(NAME, `could not write ${path}`, { cause });
   }
-}
-
-async function hashOf(path: string, signal: AbortSignal | undefined) {
-  const meter = createMeter();
-  meter.stream.resume();
-  await pipeline(readFile(path), meter.stream, { signal });
-  return { bytes: meter.bytes(), sha256: meter.sha256() };
 }
 
 function readFile(path: string) {

@@ -1,10 +1,13 @@
 import type { Database } from "../../lib/postgres.ts";
 import type {
   BuiltFile,
+  ChainHead,
   ExportPlan,
   ExportState,
   FormulaRule,
+  PlannedPart,
   Receipt,
+  SignedManifest,
   Verification,
 } from "../types.ts";
 import { refuseOtherCluster } from "./postgres-range.ts";
@@ -22,6 +25,7 @@ interface PlanRow {
   readonly last_xid: string;
   readonly last_id: string;
   readonly cutoff: Date;
+  readonly part_bytes: number;
 }
 
 /** The export that an interrupted run left open, with what it had already done. There is never more than one. */
@@ -31,7 +35,7 @@ export async function readPlan(
 ): Promise<ExportPlan | undefined> {
   const { rows } = await database.query<PlanRow>(
     `SELECT export_id, state, file_name, stored_name, formula, system_identifier, after_xid::text, after_id::text,
-       horizon_xid::text, last_xid::text, last_id::text, cutoff FROM audit_exports WHERE state <> 'done'`,
+       horizon_xid::text, last_xid::text, last_id::text, cutoff, part_bytes::float8 FROM audit_exports WHERE state <> 'done'`,
   );
   const [row] = rows;
   if (row === undefined) return undefined;
@@ -42,6 +46,9 @@ export async function readPlan(
     name: { clear: row.file_name, stored: row.stored_name },
     formula: row.formula,
     range: rangeOf(row),
+    partBytes: row.part_bytes,
+    parts: await readParts(database, row.export_id),
+    manifest: await readManifestRow(database, row.export_id),
     builds: await readBuilds(database, row.export_id),
     receipts: await readReceipts(database, row.export_id),
   };
@@ -55,6 +62,46 @@ function rangeOf(row: PlanRow): ExportPlan["range"] {
     horizonXid: row.horizon_xid,
     cutoff: row.cutoff,
   };
+}
+
+async function readParts(database: Database, exportId: string): Promise<readonly PlannedPart[]> {
+  const { rows } = await database.query<
+    Omit<PlannedPart, "last" | "tree"> & {
+      readonly xid: string;
+      readonly id: string;
+      readonly edge: readonly string[] | null;
+      readonly size: number | null;
+    }
+  >(
+    `SELECT part, rows::float8 AS rows, plaintext_bytes::float8 AS bytes, plaintext_sha256 AS sha256,
+       last_xid::text AS xid, last_id::text AS id, tree_edge AS edge, tree_size::float8 AS size, last_part AS "isLast"
+     FROM audit_export_parts WHERE export_id = $1 ORDER BY part`,
+    [exportId],
+  );
+  return rows.map(({ xid, id, edge, size, ...part }) => ({
+    ...part,
+    last: { xid, id },
+    tree: edge === null || size === null ? undefined : { edge, size },
+  }));
+}
+
+async function readManifestRow(
+  database: Database,
+  exportId: string,
+): Promise<SignedManifest | undefined> {
+  const { rows } = await database.query<SignedManifest>(
+    `SELECT sequence::float8 AS sequence, file_name AS name, sha256, note FROM audit_manifests WHERE export_id = $1`,
+    [exportId],
+  );
+  return rows[0];
+}
+
+/** The newest signed manifest; there is none beyond it, because only one export is open at a time. */
+export async function readChainHead(database: Database): Promise<ChainHead | undefined> {
+  const { rows } = await database.query<ChainHead>(
+    "SELECT sequence::float8 AS sequence, sha256 FROM audit_manifests ORDER BY audit_manifests.sequence DESC LIMIT 1",
+  );
+  return rows[0];
 }
 
 async function readBuilds(database: Database, exportId: string): Promise<readonly BuiltFile[]> {

@@ -15,6 +15,7 @@ const INSUFFICIENT_PRIVILEGE = "42501";
  */
 export async function newRange(
   database: Database,
+  evenIfEmpty: boolean,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Promise<RowRange | undefined> {
   const horizonXid = await settledHorizon(database, clock, log);
@@ -26,8 +27,11 @@ export async function newRange(
     [horizonXid, after?.xid, after?.id],
   );
   const last = rows[0];
-  if (last === undefined) return undefined;
-  return { after, last: { xid: last.xid, id: last.id }, horizonXid, cutoff: last.cutoff };
+  if (last !== undefined) {
+    return { after, last: { xid: last.xid, id: last.id }, horizonXid, cutoff: last.cutoff };
+  }
+  if (!evenIfEmpty) return undefined;
+  return { after, last: after ?? { xid: "0", id: "0" }, horizonXid, cutoff: clock.now() };
 }
 
 /** Waits a moment until everything committed so far is below the horizon; a long transaction elsewhere is not waited for. */

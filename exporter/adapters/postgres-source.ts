@@ -8,16 +8,16 @@ import type { Database } from "../../lib/postgres.ts";
 import { copyStatement } from "../csv.ts";
 import type {
   AuditSource,
-  BuiltFile,
   CsvRows,
-  ExportName,
   ExportPlan,
   ExportSession,
-  FormulaRule,
-  Receipt,
+  PlanChoices,
+  Position,
   RowRange,
 } from "../types.ts";
-import { readPlan } from "./plan-row.ts";
+import { readChainHead, readPlan } from "./plan-row.ts";
+import { insertBuild, insertManifest, insertReceipt, upsertPart } from "./progress-row.ts";
+import { newPlan } from "../new-plan.ts";
 import { newRange, sourceStatus, systemIdentifier } from "./postgres-range.ts";
 
 /** "Fett" and the exporter's number: any exporter of this database, in any process, takes this lock. */
@@ -68,50 +68,51 @@ function session(
   client: PoolClient,
   deps: { clock: Clock; log: Log },
 ): ExportSession {
-  const setState = async (plan: ExportPlan, assignments: string) => {
+  const setState = async (plan: ExportPlan, assignments: string, ...values: unknown[]) => {
     await client.query("SELECT 1"); // the lock lives with this connection: without it the run must not go on
     await database.query(
       `UPDATE audit_exports SET ${assignments} WHERE export_id = $1 AND state <> 'done'`,
-      [plan.exportId],
+      [plan.exportId, ...values],
     );
   };
   return {
     unfinished: async () => readPlan(database, await systemIdentifier(database)),
-    newRange: async () => newRange(database, deps),
+    newRange: async ({ evenIfEmpty }) => newRange(database, evenIfEmpty, deps),
     isNameUsed: async (name) => {
       const sql = "SELECT 1 FROM audit_exports WHERE file_name = $1";
       return (await database.query(sql, [name])).rowCount > 0;
     },
-    commitPlan: async (range, name, formula) => commitPlan(database, range, name, formula),
-    read: (plan) => copyRows(client, plan),
+    commitPlan: async (range, choices) => commitPlan(database, range, choices),
+    read: (plan, behind) => copyRows(client, plan, behind),
+    recordPart: async (plan, part) => upsertPart(database, plan, part),
     recordBuild: async (plan, file) => {
-      await database.inTransaction(async (tx) => {
-        await tx.query(INSERT_BUILD, buildValues(plan, file));
-        await tx.query(
-          "UPDATE audit_exports SET state = 'built', rows = $2 WHERE export_id = $1 AND state = 'planned'",
-          [plan.exportId, file.rows],
-        );
-      });
+      await insertBuild(database, plan, file);
+      await database.query(
+        "UPDATE audit_exports SET state = 'built' WHERE export_id = $1 AND state = 'planned'",
+        [plan.exportId],
+      );
     },
-    recordReceipt: async (plan, receipt) => {
-      await database.query(INSERT_RECEIPT, receiptValues(plan, receipt));
-    },
+    recordReceipt: async (plan, receipt) => insertReceipt(database, plan, receipt),
     recordUploaded: async (plan) => setState(plan, "state = 'uploaded'"),
-    finish: async (plan) => setState(plan, "state = 'done', done_at = now()"),
+    chainHead: async () => readChainHead(database),
+    cluster: async () => (await systemIdentifier(database)) ?? undefined,
+    recordManifest: async (plan, manifest) => insertManifest(database, plan, manifest),
+    finish: async (plan, rows) =>
+      setState(plan, "state = 'done', done_at = now(), rows = $2", rows),
   };
 }
 
 async function commitPlan(
   database: Database,
   range: RowRange,
-  name: ExportName,
-  formula: FormulaRule,
+  choices: PlanChoices,
 ): Promise<ExportPlan> {
+  const { name, formula, partBytes } = choices;
   const exportId = randomUUID();
   await database.query(
     `INSERT INTO audit_exports (export_id, file_name, stored_name, formula, system_identifier,
-       after_xid, after_id, horizon_xid, last_xid, last_id, cutoff)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+       after_xid, after_id, horizon_xid, last_xid, last_id, cutoff, part_bytes)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
     [
       exportId,
       name.clear,
@@ -124,31 +125,19 @@ async function commitPlan(
       range.last.xid,
       range.last.id,
       range.cutoff,
+      partBytes,
     ],
   );
-  return { exportId, state: "planned", range, name, formula, builds: [], receipts: [] };
+  return newPlan(exportId, range, choices);
 }
 
-const INSERT_BUILD = `INSERT INTO audit_export_builds
-  (export_id, file_name, sha256, bytes, plaintext_sha256, plaintext_bytes, rows)
-  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`;
-
-function buildValues({ exportId }: ExportPlan, file: BuiltFile): unknown[] {
-  const { name, sha256, bytes, plaintextSha256, plaintextBytes, rows } = file;
-  return [exportId, name, sha256, bytes, plaintextSha256, plaintextBytes, rows];
-}
-
-const INSERT_RECEIPT = `INSERT INTO audit_export_receipts
-  (export_id, destination, file_name, location, sha256, bytes, verified_by, adopted)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`;
-
-function receiptValues({ exportId }: ExportPlan, receipt: Receipt): unknown[] {
-  const { destination, name, location, sha256, bytes, verifiedBy, adopted } = receipt;
-  return [exportId, destination, name, location, sha256, bytes, verifiedBy, adopted];
-}
-
-function copyRows(client: PoolClient, { range, formula }: ExportPlan): CsvRows {
-  const copy = Object.assign(copyTo(copyStatement(range, formula)), {
+function copyRows(
+  client: PoolClient,
+  { range, formula }: ExportPlan,
+  behind: Position | undefined,
+): CsvRows {
+  const rest = { ...range, after: behind ?? range.after };
+  const copy = Object.assign(copyTo(copyStatement(rest, formula)), {
     // pg arms its read timeout for a COPY too, but only a `callback` disarms it: without these two lines every COPY would
     // fail seconds after its end, with an "error" event that nobody hears, which ends the process.
     query_timeout: EXPORT_TIMEOUT_MS,

@@ -7,6 +7,7 @@ import type SftpClient from "ssh2-sftp-client";
 import type { Secret } from "../../lib/secret.ts";
 import { DestinationError, nameTaken } from "../destination-error.ts";
 import { createMeter } from "../meter.ts";
+import { writeWhole } from "../safe-file.ts";
 import type { Artifact, Destination, Receipt, Verification } from "../types.ts";
 import { fingerprintOf, isExpectedHostKey, type HostKeyPins } from "./host-key.ts";
 
@@ -43,6 +44,16 @@ export function sftpDestination(options: SftpOptions): Destination {
     name: NAME,
     has: async (name, signal) =>
       withSession(options, signal, async ({ client }) => isThere(client, remotePath(name))),
+    download: async (name, path, signal) =>
+      withSession(options, signal, async ({ wrapper }) =>
+        writeWhole(path, String(process.pid), async (sink) =>
+          pipeline(wrapper.createReadStream(remotePath(name)), sink),
+        ),
+      ),
+    remove: async (name, signal) =>
+      withSession(options, signal, async ({ client }) => {
+        await client.delete(remotePath(name), true);
+      }),
     upload: async (artifact, signal) =>
       withSession(options, signal, async (session) => {
         const path = remotePath(artifact.name);

@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { fingerprintOf, isExpectedHostKey } from "../../exporter/adapters/host-key.ts";
 import { readExporterConfig } from "../../exporter/main.ts";
-import { nameFor, namesOf } from "../../exporter/name.ts";
+import { namesOf, storedName } from "../../exporter/name.ts";
 import { ConfigError } from "../../lib/config.ts";
 
 const GOOD = {
@@ -36,9 +36,36 @@ test("needs no more than a database, a recipient and a folder; encryption is on 
 test.each([
   ["no destination", { AUDIT_EXPORT_DIR: "" }, /^AUDIT_EXPORT_DIR: no destination/],
   ["no recipient", { AUDIT_PGP_PUBLIC_KEY: "" }, /^AUDIT_PGP_PUBLIC_KEY: no recipient/],
-  ["no wrapping key", { AUDIT_ENC_MODE: "kms" }, /^AUDIT_LOCAL_KEY_FILE: is required/],
+  ["no wrapping key", { AUDIT_ENC_MODE: "kms" }, /^AWS_KMS_KEY_ID: .* need it/],
   ["an unknown mode", { AUDIT_ENC_MODE: "rot13" }, /^AUDIT_ENC_MODE: must be one of/],
-  ["a bad schedule", { AUDIT_EXPORT_CRON: "at noon" }, /^AUDIT_EXPORT_CRON: is not a cron/],
+  ["a bad schedule", { AUDIT_EXPORT_CRON: "at noon" }, /^AUDIT_EXPORT_CRON: must be a cron/],
+  ["too large parts", { AUDIT_MAX_PART_MB: "2148" }, /^AUDIT_MAX_PART_MB: must be an integer/],
+  [
+    "armor too large for an envelope",
+    {
+      AUDIT_MAX_PART_MB: "2000",
+      AUDIT_PGP_COMMENT: "x",
+      AUDIT_ENC_MODE: "pgp+kms",
+      AUDIT_LOCAL_KEY_FILE: "/k",
+    },
+    /^AUDIT_MAX_PART_MB: must be at most 1500/,
+  ],
+  [
+    "a quorum of more keys than there are",
+    { AUDIT_ENC_MODE: "kms", AUDIT_LOCAL_KEY_FILE: "/k", AUDIT_KMS_QUORUM: "2" },
+    /^AUDIT_KMS_QUORUM: must be at most 1/,
+  ],
+  [
+    "a stand-in of Google's elsewhere",
+    { AUDIT_ENC_MODE: "kms", AUDIT_LOCAL_KEY_FILE: "/k", GCP_KMS_ENDPOINT: "http://kms.example" },
+    /^GCP_KMS_ENDPOINT: must be on this machine/,
+  ],
+  [
+    "a key vault without TLS",
+    { AUDIT_ENC_MODE: "kms", AZURE_KV_KEY_ID: "http://v.vault.azure.net/keys/k" },
+    /^AZURE_KV_KEY_ID: must be an https/,
+  ],
+  ["a bad zone", { AUDIT_EXPORT_TZ: "Zagreb" }, /^AUDIT_EXPORT_TZ: must be a time zone/],
   [
     "hashed names without salt",
     { AUDIT_FILENAME_MODE: "hashed" },
@@ -91,9 +118,9 @@ test("names count up within a day of UTC, and hashed ones need the salt to be gu
     "audit-20251121.csv",
     "audit-20251121.2.csv",
   ]);
-  const masked = nameFor("audit-20251121.csv", "0123456789abcdef").stored;
+  const masked = storedName("audit-20251121.csv", "0123456789abcdef");
   expect(masked).toMatch(/^[0-9a-f]{32}\.csv$/);
-  expect(nameFor("audit-20251121.csv", "0123456789abcdeg").stored).not.toBe(masked);
+  expect(storedName("audit-20251121.csv", "0123456789abcdeg")).not.toBe(masked);
 });
 
 const HOST_KEY = Buffer.from(

@@ -172,7 +172,9 @@ test("a row that commits late is neither lost nor passed by", async () => {
   const open = openDatabase({ url: database.url, applicationName: "test" }, silentLog);
   const source = postgresSource(open, { clock: impatient, log: silentLog });
 
-  const early = await source.exclusively(async (session) => session.newRange());
+  const early = await source.exclusively(async (session) =>
+    session.newRange({ evenIfEmpty: false }),
+  );
   await late.query("COMMIT");
   await late.end();
   const after = await exportOnce(config, silentLog);

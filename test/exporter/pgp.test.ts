@@ -1,14 +1,19 @@
+import { execFile } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import { generateKey, readKey, readPrivateKey, revokeKey } from "openpgp";
 import { decryptFile } from "../../exporter/main.ts";
-import { encryptTo } from "../../exporter/pgp.ts";
+import { encryptByGpg } from "../../exporter/adapters/gpg-cli.ts";
+import { encryptByLibrary, encryptTo } from "../../exporter/pgp.ts";
 import { readRecipients } from "../../exporter/recipients.ts";
 import { startGnupg, type Gnupg } from "../servers/gnupg.ts";
+import { programPath } from "../servers/unprivileged.ts";
 import { tempFolder } from "./given.ts";
 
 const DAY_SECONDS = 86_400;
@@ -33,30 +38,60 @@ function source(content: string, from = "AUDIT_PGP_PUBLIC_KEY") {
   return { from, content: Buffer.from(content) };
 }
 
-async function encrypt(plaintext: Buffer, keys: string, comment?: string): Promise<string> {
+async function encrypt(
+  plaintext: Buffer,
+  keys: string,
+  comment?: string,
+  engine: typeof encryptTo = encryptTo,
+): Promise<string> {
   const recipients = await readRecipients([source(keys)], new Date());
   const path = join(folder.path, "audit.csv.gpg");
-  await pipeline(
-    Readable.from([plaintext]),
-    encryptTo(recipients, comment),
-    createWriteStream(path),
-  );
+  await pipeline(Readable.from([plaintext]), engine(recipients, comment), createWriteStream(path));
   return path;
+}
+
+const byGpg: typeof encryptTo = (recipients, comment) =>
+  encryptByGpg(programPath("GPG"), recipients, comment);
+
+/** Opens with Sequoia's command line, which reads no keyring. */
+async function openBySq(path: string, privateKey: string): Promise<Buffer> {
+  const keyFile = join(folder.path, "sq.asc");
+  await writeFile(keyFile, privateKey, { mode: 0o600 });
+  const { stdout } = await promisify(execFile)(
+    programPath("SQ"),
+    ["decrypt", "--recipient-key", keyFile, path],
+    { encoding: "buffer", maxBuffer: 64 * 1024 * 1024 },
+  );
+  return stdout;
 }
 
 /** Tag and version of the packets, read by hand: [[1, 3], [18, 1]] is PKESK v3, SEIPD v1. */
 function packets(message: Buffer): [tag: number, version: number][] {
   const found: [number, number][] = [];
   for (let at = 0; at < message.length;) {
-    const tag = (message[at] ?? 0) & 0x3f;
-    const first = message[at + 1] ?? 0;
-    const lengthBytes = first < 192 ? 1 : first < 224 ? 2 : first < 255 ? 1 : 5;
+    const head = message[at] ?? 0;
+    const isOld = (head & 0x40) === 0; // gpg writes the first packets in the old format
+    const tag = isOld ? (head >> 2) & 0x0f : head & 0x3f;
+    const { lengthBytes, length } = isOld ? oldLength(message, at) : newLength(message, at);
     found.push([tag, message[at + 1 + lengthBytes] ?? 0]);
     if (tag === 18) return found; // the rest is its body
-    at +=
-      1 + lengthBytes + (first < 192 ? first : (first - 192) * 256 + (message[at + 2] ?? 0) + 192);
+    at += 1 + lengthBytes + length;
   }
   return found;
+}
+
+function oldLength(message: Buffer, at: number) {
+  const lengthBytes = 1 << ((message[at] ?? 0) & 3);
+  return { lengthBytes, length: message.readUIntBE(at + 1, lengthBytes) };
+}
+
+function newLength(message: Buffer, at: number) {
+  const first = message[at + 1] ?? 0;
+  if (first < 192) return { lengthBytes: 1, length: first };
+  if (first < 224) {
+    return { lengthBytes: 2, length: (first - 192) * 256 + (message[at + 2] ?? 0) + 192 };
+  }
+  return { lengthBytes: first < 255 ? 1 : 5, length: 0 };
 }
 
 test("Debian's gpg opens a file for either of two recipients", async () => {
@@ -72,6 +107,69 @@ test("Debian's gpg opens a file for either of two recipients", async () => {
   ]);
   await gnupg.importKey(ivo.privateKey);
   expect((await gnupg.decryptFile(path)).equals(plaintext)).toBe(true);
+});
+
+/** What the message is made of, or the comment of an armored one. */
+async function formOf(path: string): Promise<string> {
+  const content = await readFile(path);
+  const comment = /^Comment: (.*)$/m.exec(content.subarray(0, 200).toString("latin1"))?.[1];
+  if (comment !== undefined) return comment.trim();
+  const names = new Map([
+    [1, "PKESK"],
+    [18, "SEIPD"],
+  ]);
+  return packets(content)
+    .map(([tag, version]) => `${names.get(tag) ?? tag} ${version}`)
+    .join(", ");
+}
+
+const SIZES = [0, 1, 250_000, 2 ** 18 - 8, 2 ** 18 - 6, 2 ** 18 - 5, 2 ** 18, 2 ** 18 + 1, 600_001];
+
+test.each([
+  ["the built-in writer", encryptTo, undefined],
+  ["the library", encryptByLibrary, undefined],
+  ["gpg", byGpg, undefined],
+  ["the armored writer", encryptTo, "Fettle, audit"],
+  ["armoring gpg", byGpg, "Fettle, audit"],
+])(
+  "what %s writes is opened by gpg, sq and openpgp.js alike, whatever its size",
+  async (_name, engine, comment) => {
+    const key = await newKey();
+    await gnupg.importKey(key.privateKey);
+    await writeFile(join(folder.path, "key.asc"), key.privateKey);
+    for (const size of comment === undefined ? SIZES : [250_000]) {
+      const plaintext = Buffer.alloc(size, "žut,1\n");
+
+      const path = await encrypt(plaintext, key.publicKey, comment, engine);
+
+      expect(await formOf(path)).toEqual(comment ?? "PKESK 3, SEIPD 1");
+      expect([size, (await gnupg.decryptFile(path)).equals(plaintext)]).toEqual([size, true]);
+      expect([size, (await openBySq(path, key.privateKey)).equals(plaintext)]).toEqual([
+        size,
+        true,
+      ]);
+      const opened = await decryptFile({
+        file: path,
+        pgpPrivateKeyFile: join(folder.path, "key.asc"),
+        output: join(folder.path, `opened-${size}`),
+      });
+      expect((await readFile(opened.path ?? "")).equals(plaintext)).toBe(true);
+    }
+  },
+);
+
+test("gpg's refusal is the export's error, and nothing is left behind", async () => {
+  const { publicKey } = await newKey();
+  const failing: typeof encryptTo = (recipients) => encryptByGpg("false", recipients, undefined);
+  const missing: typeof encryptTo = (recipients) =>
+    encryptByGpg("no-such-gpg", recipients, undefined);
+
+  await expect(encrypt(Buffer.alloc(1e6), publicKey, undefined, failing)).rejects.toThrow(
+    "gpg could not encrypt (exit 1)",
+  );
+  await expect(encrypt(Buffer.alloc(1e6), publicKey, undefined, missing)).rejects.toThrow("ENOENT");
+  const left = (await readdir(tmpdir())).filter((name) => name.startsWith("fettle-gpg-"));
+  expect(left).toEqual([]);
 });
 
 test("stays in the format that gpg reads, even when every recipient advertises AEAD", async () => {

@@ -100,21 +100,24 @@ test("a key that cannot be used stops the start", async () => {
 
 test("runs never overlap, failures are tried again, and stopping ends the run in progress", async () => {
   const seen = { running: 0, most: 0, runs: 0 };
-  const schedule = scheduleExports("* * * * * *", true, {
-    run: async (signal) => {
-      seen.runs += 1;
-      seen.running += 1;
-      seen.most = Math.max(seen.most, seen.running);
-      if (seen.runs === 1) {
+  const schedule = scheduleExports(
+    { cron: "* * * * * *", timeZone: "Etc/UTC", immediately: true },
+    {
+      run: async (signal) => {
+        seen.runs += 1;
+        seen.running += 1;
+        seen.most = Math.max(seen.most, seen.running);
+        if (seen.runs === 1) {
+          seen.running -= 1;
+          throw new Error("first one fails");
+        }
+        await systemClock.sleep(60_000, signal);
         seen.running -= 1;
-        throw new Error("first one fails");
-      }
-      await systemClock.sleep(60_000, signal);
-      seen.running -= 1;
+      },
+      clock: { now: () => new Date(), sleep: async () => systemClock.sleep(10) },
+      log: silentLog,
     },
-    clock: { now: () => new Date(), sleep: async () => systemClock.sleep(10) },
-    log: silentLog,
-  });
+  );
   await systemClock.sleep(2_200);
   const start = Date.now();
 

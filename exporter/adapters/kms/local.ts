@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from "node:crypto";
 import { open } from "node:fs/promises";
-import type { KeyWrapper } from "../types.ts";
+import type { KeyWrapper } from "../../types.ts";
 
 const KEK_BYTES = 32;
 /** The default initial value of RFC 3394 §2.2.3.1; unwrapping checks it, which is the scheme's integrity check. */
@@ -14,14 +14,20 @@ const RFC3394_IV = Buffer.alloc(8, 0xa6);
  */
 export async function localKeyWrapper(path: string): Promise<KeyWrapper> {
   const kek = await readKek(path);
+  const id = `local:${createHmac("sha256", kek).update("fettle local key id").digest("hex").slice(0, 16)}`;
   return {
     name: "local",
-    id: `local:${createHmac("sha256", kek).update("fettle local key id").digest("hex").slice(0, 16)}`,
+    id,
     wrap: async (dek) => {
       const cipher = createCipheriv("id-aes256-wrap", kek, RFC3394_IV);
-      return Buffer.concat([cipher.update(dek), cipher.final()]);
+      return { wrapped: Buffer.concat([cipher.update(dek), cipher.final()]), keyId: id };
     },
-    unwrap: async (wrapped) => unwrap(kek, wrapped),
+    unwrap: async (wrapped, recordedId = id) => {
+      if (recordedId !== id) {
+        throw new Error(`wrong key: the envelope wants ${recordedId}, the key given is ${id}`);
+      }
+      return unwrap(kek, wrapped);
+    },
   };
 }
 

@@ -1,0 +1,62 @@
+import type { Database } from "../../lib/postgres.ts";
+import type { Archive, StoredExport, StoredFile } from "../types.ts";
+
+interface Row extends Omit<StoredFile, "plaintextSha256"> {
+  readonly exportId: string;
+  readonly cutoff: Date;
+  readonly plaintextSha256: string | null;
+}
+
+/** What the receipts say that we stored, and have not deleted since. */
+export function postgresArchive(database: Database): Archive {
+  return {
+    stored: async (destination) => stored(database, destination),
+    recordDeleted: async (destination, { exportId, files }) =>
+      database.inTransaction(async (tx) => {
+        await tx.query(
+          "UPDATE audit_export_receipts SET deleted_at = now() WHERE destination = $1 AND export_id = $2",
+          [destination, exportId],
+        );
+        await tx.query(
+          "INSERT INTO runbooks_audit (event, actor, target, detail) VALUES ('export_deleted', 'fettle-exporter', $1, $2)",
+          [
+            destination,
+            JSON.stringify({ export_id: exportId, files: files.map(({ name }) => name) }),
+          ],
+        );
+      }),
+    recordDrill: async ({ recipient, destination, at, name }) => {
+      await database.query(
+        `INSERT INTO audit_drills (recipient, destination, last_ok_at, file_name) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (recipient, destination) DO UPDATE SET last_ok_at = $3, file_name = $4`,
+        [recipient, destination, at, name],
+      );
+    },
+    lastDrills: async () => {
+      const { rows } = await database.query<{ recipient: string; at: Date }>(
+        "SELECT recipient, max(last_ok_at) AS at FROM audit_drills GROUP BY recipient",
+      );
+      return rows;
+    },
+  };
+}
+
+async function stored(database: Database, destination: string): Promise<readonly StoredExport[]> {
+  const { rows } = await database.query<Row>(
+    `SELECT e.export_id AS "exportId", e.cutoff, r.file_name AS name, r.sha256, b.plaintext_sha256 AS "plaintextSha256"
+     FROM audit_export_receipts r
+     JOIN audit_exports e ON e.export_id = r.export_id AND e.state = 'done'
+     LEFT JOIN audit_export_builds b
+       ON b.export_id = r.export_id AND b.file_name = r.file_name AND b.sha256 = r.sha256
+     WHERE r.destination = $1 AND r.deleted_at IS NULL
+     ORDER BY e.last_xid DESC, e.last_id DESC, e.done_at DESC, b.plaintext_sha256 IS NULL, r.file_name`,
+    [destination],
+  );
+  const exports = new Map<string, { exportId: string; cutoff: Date; files: StoredFile[] }>();
+  for (const { exportId, cutoff, plaintextSha256, ...file } of rows) {
+    const each = exports.get(exportId) ?? { exportId, cutoff, files: [] };
+    each.files.push({ ...file, plaintextSha256: plaintextSha256 ?? undefined });
+    exports.set(exportId, each);
+  }
+  return [...exports.values()];
+}

@@ -1,0 +1,68 @@
+import type { Layer } from "./build.ts";
+import { partName, sealedNames, storedName, type Form, type Layers } from "./name.ts";
+import type { Recipient } from "./recipients.ts";
+import type { ExportPlan, KeyWrapper } from "./types.ts";
+import type { WrapRules } from "./wrap-key.ts";
+
+/** How files are sealed; the same for all parts of an export. */
+export interface Sealing {
+  /** Empty: no OpenPGP layer. */
+  readonly recipients: readonly Recipient[];
+  readonly pgpComment: string | undefined;
+  /** A file for each recipient instead of one that all can open. */
+  readonly perRecipient: boolean;
+  /** The OpenPGP layer: what encrypts to all of the given recipients in one message. */
+  readonly encryptTo: (recipients: readonly Recipient[], comment: string | undefined) => Layer;
+  /** Empty: no envelope. */
+  readonly wrappers: readonly KeyWrapper[];
+  readonly wrapRules: WrapRules;
+  /** Zstandard before encryption. */
+  readonly compressed: boolean;
+  /** JSON lines beside the CSV. */
+  readonly jsonl: boolean;
+  readonly filenameSalt: string | undefined;
+}
+
+/** One series of files: all parts in one form, for one circle of readers. */
+export interface Output {
+  readonly form: Form;
+  readonly recipients: readonly Recipient[];
+  readonly layers: Layers;
+}
+
+const RECIPIENT_HEX_DIGITS = 16;
+
+/** What an export consists of; the rows are read once for each. */
+export function outputsOf(sealing: Sealing): readonly Output[] {
+  const forms: readonly Form[] = sealing.jsonl ? ["csv", "jsonl"] : ["csv"];
+  return forms.flatMap((form) => circlesOf(sealing).map((circle) => ({ form, ...circle })));
+}
+
+function circlesOf(sealing: Sealing): Omit<Output, "form">[] {
+  const { recipients, wrappers, compressed, pgpComment, perRecipient } = sealing;
+  const layers = { compressed, envelope: wrappers.length > 0 };
+  if (recipients.length === 0) return [{ recipients, layers: { ...layers, pgp: undefined } }];
+  const pgp = pgpComment === undefined ? "binary" : "armored";
+  if (!perRecipient || recipients.length === 1) return [{ recipients, layers: { ...layers, pgp } }];
+  return recipients.map((one) => ({
+    recipients: [one],
+    layers: { ...layers, pgp, recipient: one.fingerprint.slice(-RECIPIENT_HEX_DIGITS) },
+  }));
+}
+
+/** What a part of an output is called outside (`outer`) and inside its envelope. */
+export function partNames(
+  exportName: string,
+  part: number,
+  output: Output,
+  salt: string | undefined,
+): { readonly inner: string; readonly outer: string } {
+  return sealedNames(storedName(partName(exportName, part, output.form), salt), output.layers);
+}
+
+/** The name of the first part of each output: when these are free, so are the others. */
+export function firstNames(plan: Pick<ExportPlan, "name">, sealing: Sealing): readonly string[] {
+  return outputsOf(sealing).map(
+    (output) => partNames(plan.name.clear, 1, output, sealing.filenameSalt).outer,
+  );
+}

@@ -1,0 +1,121 @@
+import { Readable } from "node:stream";
+import { expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { COLUMN_NAMES, csvOf, type TextRow } from "../../exporter/csv.ts";
+import { jsonLines } from "../../exporter/json-lines.ts";
+import { LeafEncoder } from "../../exporter/leaf.ts";
+import { PartSplitter } from "../../exporter/parts.ts";
+
+const value = fc.oneof(
+  fc.constant(null),
+  fc.string({ unit: "binary", maxLength: 30 }),
+  fc.constantFrom(
+    "",
+    '"',
+    '""',
+    "'=1",
+    "''+x",
+    "'quote",
+    "=1",
+    "a\nb",
+    "a\r\n,",
+    "＝",
+    "'＝",
+    "\\.",
+  ),
+);
+const row = (n: number, values: readonly (string | null)[]): TextRow => ({
+  ...(Object.fromEntries(
+    COLUMN_NAMES.map((name, index) => [name, values[index] ?? null]),
+  ) as TextRow),
+  id: String(n + 1),
+  xid: String(1000 + n),
+  ts: "2025-09-05T01:23:45.000001Z",
+  detail: JSON.stringify({ note: values[0] ?? "" }),
+});
+const rows = fc
+  .array(fc.array(value, { minLength: 13, maxLength: 13 }), { maxLength: 12 })
+  .map((all) => all.map((values, n) => row(n, values)));
+
+/** The definition: netstrings of the raw values. */
+function leafOf(text: TextRow): string {
+  return COLUMN_NAMES.map((name) => {
+    const raw = text[name as keyof TextRow];
+    return raw === null ? "-," : `${Buffer.byteLength(raw)}:${raw},`;
+  }).join("");
+}
+
+/** Gives the bytes in pieces of the given sizes, as a socket would. */
+function inPieces(bytes: Buffer, size: number): Readable {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.subarray(at, at + size));
+  return Readable.from(pieces);
+}
+
+async function splitAll(csv: Buffer, partBytes: number, pieceSize: number) {
+  const seen: string[] = [];
+  const encoder = new LeafEncoder("escape");
+  const splitter = new PartSplitter(inPieces(csv, pieceSize), {
+    partBytes,
+    onRow: (record) => seen.push(encoder.encode(record).toString("utf8")),
+  });
+  const parts: { bytes: Buffer; rows: number; last: unknown }[] = [];
+  do {
+    const pieces: Buffer[] = [];
+    for await (const piece of splitter.part()) pieces.push(piece);
+    const { rows: count, last } = splitter.summary;
+    parts.push({ bytes: Buffer.concat(pieces), rows: count, last });
+  } while (!splitter.summary.isLast);
+  return { parts, seen };
+}
+
+test("parts are whole CSVs whose rows together are all rows in order, wherever the pieces and the limit fall", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      rows,
+      fc.integer({ min: 1, max: 2_000 }),
+      fc.integer({ min: 1, max: 400 }),
+      async (all, partBytes, pieceSize) => {
+        const csv = Buffer.from(csvOf(all, "escape"));
+        const header = Buffer.from(`${COLUMN_NAMES.join(",")}\n`);
+
+        const { parts, seen } = await splitAll(csv, partBytes, pieceSize);
+
+        expect(seen).toEqual(all.map(leafOf));
+        expect(Buffer.concat(parts.map(({ bytes }) => bytes.subarray(header.length)))).toEqual(
+          csv.subarray(header.length),
+        );
+        for (const part of parts) {
+          expect(part.bytes.subarray(0, header.length)).toEqual(header);
+          expect(part.bytes.length <= partBytes || part.rows <= 1).toBe(true);
+        }
+        const last = all.at(-1);
+        expect(parts.at(-1)?.last).toEqual(last && { xid: last.xid, id: last.id });
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test("rows that end in the middle of one are refused", async () => {
+  const csv = Buffer.from(csvOf([row(0, ["a"])], "escape"));
+
+  await expect(splitAll(csv.subarray(0, -1), 1_000, 7)).rejects.toThrow("in the middle of one");
+  await expect(splitAll(Buffer.from("id,xid"), 1_000, 7)).rejects.toThrow("no header");
+});
+
+test("JSON lines have the raw values, and detail as it is stored", async () => {
+  await fc.assert(
+    fc.asyncProperty(rows, fc.constantFrom("escape", "off"), async (all, formula) => {
+      const csv = Buffer.from(csvOf(all, formula));
+      const splitter = new PartSplitter(inPieces(csv, 50), { partBytes: 1e6 });
+      const pieces: Buffer[] = [];
+      for await (const piece of jsonLines(splitter.part(), formula)) pieces.push(piece);
+
+      const lines = Buffer.concat(pieces).toString("utf8").split("\n").slice(0, -1);
+      expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual(
+        all.map((text) => ({ ...text, detail: JSON.parse(text.detail ?? "") as unknown })),
+      );
+    }),
+  );
+});

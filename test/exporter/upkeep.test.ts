@@ -1,0 +1,155 @@
+import { readdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
+import { generateKey } from "openpgp";
+import type pg from "pg";
+import {
+  drillExports,
+  exportOnce,
+  retainExports,
+  startExporter,
+  type ExporterConfig,
+} from "../../exporter/main.ts";
+import { silentLog } from "../../lib/log.ts";
+import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
+import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { addRows, connectTo, folderConfig, sftpVariables, tempFolder } from "./given.ts";
+
+let database: TestDatabase;
+let client: pg.Client;
+let folder: Awaited<ReturnType<typeof tempFolder>>;
+let sftp: SftpServer;
+
+beforeAll(async () => {
+  sftp = await startSftpServer();
+});
+afterAll(async () => sftp.stop());
+beforeEach(async () => {
+  folder = await tempFolder();
+  database = await createTestDatabase();
+  client = await connectTo(database.url);
+});
+afterEach(async () => {
+  for (const name of await readdir(sftp.folder)) await unlink(join(sftp.folder, name));
+  await client.end();
+  await database.drop();
+  await folder.remove();
+});
+
+const out = (name = "") => join(folder.path, "out", name);
+
+/** Exports of one row each, the first the oldest, so many days old. */
+async function exportsOfDays(config: ExporterConfig, ages: readonly number[]): Promise<string[]> {
+  const names: string[] = [];
+  for (const days of ages) {
+    await addRows(client, 1);
+    const { exportId, files } = await exportOnce(config, silentLog);
+    await client.query(
+      "UPDATE audit_exports SET cutoff = now() - $2 * interval '1 day' WHERE export_id = $1",
+      [exportId, days],
+    );
+    names.push(files[0]?.name ?? "");
+  }
+  return names;
+}
+
+test("retention takes away what is old and ours, after a dry run that touches nothing, and leaves a row in the audit trail", async () => {
+  const config = await folderConfig(folder.path, database.url, {
+    ...sftpVariables(sftp),
+    AUDIT_EXPORT_DIR_RETENTION_DAYS: "30",
+  });
+  const names = await exportsOfDays(config, [90, 60, 40, 35, 20, 1]);
+  await writeFile(out("audit-20200101.csv"), "not ours, though its name looks so");
+
+  const dry = await retainExports(config, true, silentLog);
+  expect(await readdir(out())).toHaveLength(7);
+  const done = await retainExports(config, false, silentLog);
+
+  const expected = [{ destination: "folder", deleted: names.slice(0, 3), kept: 3 }];
+  expect([dry, done]).toEqual([expected, expected]);
+  expect((await readdir(out())).toSorted()).toEqual(
+    [...names.slice(3), "audit-20200101.csv"].toSorted(),
+  );
+  expect(await readdir(sftp.folder)).toHaveLength(6); // it has no retention
+  const { rows } = await client.query<{ target: string; files: string[] }>(
+    "SELECT target, detail->'files' AS files FROM runbooks_audit WHERE event = 'export_deleted' ORDER BY id",
+  );
+  expect(rows).toEqual(names.slice(0, 3).map((name) => ({ target: "folder", files: [name] })));
+  expect(await retainExports(config, false, silentLog)).toEqual([
+    { destination: "folder", deleted: [], kept: 3 },
+  ]);
+});
+
+test("the newest three exports stay, however old they are", async () => {
+  const config = await folderConfig(folder.path, database.url, {
+    AUDIT_EXPORT_DIR_RETENTION_DAYS: "1",
+  });
+  const names = await exportsOfDays(config, [400, 300, 200, 100]);
+
+  await retainExports(config, false, silentLog);
+
+  expect((await readdir(out())).toSorted()).toEqual(names.slice(1).toSorted());
+});
+
+test("a drill opens an earlier file of each destination with each key, and /metrics says when", async () => {
+  const { publicKey, privateKey } = await generateKey({
+    userIDs: [{ name: "A" }],
+    format: "object",
+  });
+  await writeFile(join(folder.path, "private.asc"), privateKey.armor());
+  const config = await folderConfig(folder.path, database.url, {
+    ...sftpVariables(sftp),
+    AUDIT_ENC_MODE: "pgp+kms",
+    AUDIT_PGP_PUBLIC_KEY: publicKey.armor(),
+    AUDIT_DRILL_PGP_PRIVATE_KEY_FILE: join(folder.path, "private.asc"),
+    AUDIT_EXPORT_CRON: "0 0 1 1 *",
+  });
+  await addRows(client, 2);
+  const { files } = await exportOnce(config, silentLog);
+  const name = files[0]?.name;
+  const fingerprint = publicKey.getFingerprint().toUpperCase();
+
+  const results = await drillExports(config, silentLog);
+
+  expect(results).toEqual(
+    ["folder", "sftp"].flatMap((destination) =>
+      ["local", fingerprint].map((recipient) => ({
+        destination,
+        recipient,
+        name,
+        problem: undefined,
+      })),
+    ),
+  );
+  expect(await readdir(join(folder.path, "work"))).toEqual([]);
+  const service = await startExporter(config, silentLog);
+  const metrics = await (await fetch(`${service.url ?? ""}/metrics`)).text();
+  await service.stop();
+  for (const recipient of ["local", fingerprint]) {
+    const at = new RegExp(
+      `^audit_decrypt_drill_last_success_timestamp_seconds\\{.*recipient="${recipient}".*\\} (\\S+)$`,
+      "m",
+    ).exec(metrics)?.[1];
+    expect(Math.abs(Date.now() / 1000 - Number(at))).toBeLessThan(60);
+  }
+});
+
+test("a drill tells a lost key from a changed and a missing file, and records no success", async () => {
+  const config = await folderConfig(folder.path, database.url);
+  await addRows(client, 2);
+  const { files } = await exportOnce(config, silentLog);
+  const path = out(files[0]?.name);
+  const original = await readFile(path);
+  const problem = async (of: ExporterConfig) => (await drillExports(of, silentLog))[0]?.problem;
+
+  const kek = await readFile(join(folder.path, "kek"));
+  expect(await problem(await folderConfig(folder.path, database.url))).toMatch(/wrong key/); // it makes another one
+  await writeFile(join(folder.path, "kek"), kek, { mode: 0o600 });
+  await writeFile(path, Buffer.concat([original, Buffer.from(" ")]));
+  expect(await problem(config)).toBe("holds other bytes than were stored");
+  await unlink(path);
+  expect(await problem(config)).toMatch(/^folder: could not read/);
+  expect((await client.query("SELECT FROM audit_drills")).rowCount).toBe(0);
+  await writeFile(path, original);
+  expect(await problem(config)).toBeUndefined();
+});
