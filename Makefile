@@ -3,7 +3,7 @@ SHELL := /bin/sh
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 JEST := node --experimental-vm-modules --disable-warning=ExperimentalWarning node_modules/jest/bin/jest.js
 
-.PHONY: demo test check bench format install env-example up down logs ps rebuild clean clean-all
+.PHONY: demo test soak check bench format install env-example up down logs ps rebuild clean clean-all
 
 # npm writes this file at the end of an install: it is newer than the lock exactly when node_modules is complete.
 INSTALLED := node_modules/.package-lock.json
@@ -20,6 +20,9 @@ demo: ## install what is missing and run the main job
 test: ## install what the tests need and run them (T=path narrows it)
 	@ops/timed "make test" sh -c '$(MAKE) -s install && ops/test/services run -- $(JEST) $(T)'
 
+soak: $(INSTALLED) ## the long tests: minutes of outages (T=path narrows it)
+	@ops/timed "make soak" ops/test/services run -- $(JEST) --testPathIgnorePatterns=/node_modules/ --runInBand $(or $(T),test/soak)
+
 check: $(INSTALLED) ## types, lint, format, import rules, dead code
 	@npm run --silent check:types
 	@npm run --silent check:lint
@@ -28,7 +31,7 @@ check: $(INSTALLED) ## types, lint, format, import rules, dead code
 	@npm run --silent check:dead
 
 bench: $(INSTALLED) ## measure (T=name narrows it); figures and their meaning: docs/benchmarks.md
-	@for file in test/bench/$(or $(T),*).ts; do node --expose-gc $$file; done
+	@for file in test/bench/$(or $(T),*).ts; do ops/test/services run -- node --expose-gc $$file || exit 1; done
 
 format: $(INSTALLED) ## write the code in the agreed format
 	@prettier --write --log-level warn .

@@ -6,6 +6,7 @@ const config: Config = {
   extensionsToTreatAsEsm: [".ts"],
   testEnvironment: "node",
   testMatch: ["<rootDir>/test/**/*.test.ts"],
+  testPathIgnorePatterns: ["/node_modules/", "/test/soak/"], // `make soak`
   testTimeout: 30_000,
   setupFilesAfterEnv: ["<rootDir>/test/setup/each-file.ts"],
   maxWorkers: 2,

@@ -5,6 +5,8 @@ import type { Environment } from "../lib/config.ts";
 export interface Context {
   readonly env: Environment;
   readonly out: (text: string) => void;
+  /** Resolves when the reader of stdout has kept up. */
+  readonly drained?: () => Promise<void>;
   readonly err: (text: string) => void;
   /** Stdout is a terminal: progress moves, colours are on (unless NO_COLOR). */
   readonly terminal: boolean;

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createInterface } from "node:readline/promises";
 import type { Context } from "./context.ts";
 import { runCommandLine } from "./program.ts";
@@ -5,6 +6,9 @@ import { runCommandLine } from "./program.ts";
 const context: Context = {
   env: process.env,
   out: (text) => process.stdout.write(`${text}\n`),
+  drained: async () => {
+    if (process.stdout.writableNeedDrain) await once(process.stdout, "drain");
+  },
   err: (text) => process.stderr.write(`${text}\n`),
   terminal: process.stdout.isTTY,
   ask: async (question) => {

@@ -3,12 +3,14 @@ import { hasCode, messageOf } from "../lib/error.ts";
 import { version } from "../lib/version.ts";
 import { addAlertCommands } from "./commands/alerts.ts";
 import { addApprovalCommands } from "./commands/approval.ts";
+import { addAuditCommands } from "./commands/audit.ts";
 import { addBacktestPolicyCommands } from "./commands/backtest-policy.ts";
 import { addBreakerCommands } from "./commands/breaker.ts";
 import { addCatalogCommands } from "./commands/catalog.ts";
 import { addDatabaseCommands } from "./commands/database.ts";
 import { addDecisionCommands } from "./commands/decisions.ts";
 import { addDetectorCommands } from "./commands/detector.ts";
+import { addDoctorCommand } from "./commands/doctor.ts";
 import { addDemoCommand } from "./commands/demo.ts";
 import { addExportCommands } from "./commands/export.ts";
 import { addKillSwitchCommands } from "./commands/kill-switch.ts";
@@ -35,6 +37,7 @@ export async function runCommandLine(args: readonly string[], context: Context):
     .version(version)
     .addHelpText("after", EXIT_CODES)
     .showHelpAfterError("(see --help)")
+    .enablePositionalOptions() // an option belongs to the command that it stands behind
     .exitOverride()
     .configureOutput({
       writeOut: (text) => {
@@ -51,9 +54,11 @@ export async function runCommandLine(args: readonly string[], context: Context):
     addDemoCommand,
     addServiceCommands,
     addDatabaseCommands,
+    addDoctorCommand,
     addAlertCommands,
     addRunCommands,
     addApprovalCommands,
+    addAuditCommands,
     addBreakerCommands,
     addKillSwitchCommands,
     addPolicyCommands,

@@ -49,12 +49,19 @@ export interface AuditEntry extends AuditEvent {
   readonly subject: AuditSubject;
 }
 
-/** {@link appendAudit} for many subjects, in one statement: a delivery may be about thousands. */
+/** A row costs some 30 µs, its hash included: a delivery's 50,000 in one statement would come near its 3 s. */
+const ENTRIES_AT_ONCE = 5_000;
+
+/** {@link appendAudit} for many subjects, in few statements: a delivery may be about thousands. */
 export async function appendAuditEntries(
   tx: Queryable,
   entries: readonly AuditEntry[],
 ): Promise<void> {
-  if (entries.length === 0) return;
+  for (let at = 0; at < entries.length; at += ENTRIES_AT_ONCE)
+    await appendTogether(tx, entries.slice(at, at + ENTRIES_AT_ONCE));
+}
+
+async function appendTogether(tx: Queryable, entries: readonly AuditEntry[]): Promise<void> {
   const rows = entries.map(({ subject, event, actor, detail = {} }, nth) => ({
     nth,
     run_id: subject.id,

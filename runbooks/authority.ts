@@ -41,7 +41,7 @@ export async function authorityObjection(
   return (
     lineObjection(rule, run, plan) ??
     (await windowObjection(rule, database)) ??
-    (asked(run, rule, switches) ? approvals.objection(run) : undefined)
+    (asked(run, rule, switches) ? approvals.objection(run, rule.options) : undefined)
   );
 }
 

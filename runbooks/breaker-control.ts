@@ -41,6 +41,8 @@ export interface BreakerChange {
   readonly state: "open" | "closed";
   readonly by: string;
   readonly reason: string;
+  /** Where the person said so. */
+  readonly via?: "cli" | "page";
 }
 
 /**
@@ -49,7 +51,7 @@ export interface BreakerChange {
  * @returns false when it is in that state already; then nothing is written
  */
 export async function changeBreaker(
-  { key, state, by, reason }: BreakerChange,
+  { key, state, by, reason, via = "cli" }: BreakerChange,
   database: Database,
 ): Promise<boolean> {
   const subject = subjectOf(key);
@@ -66,7 +68,7 @@ export async function changeBreaker(
     if (rowCount === 0) return false;
     const event = state === "open" ? "breaker_opened" : "breaker_closed";
     await appendAudit(tx, subject, [
-      { event, actor: by, detail: { breaker: key, why: reason, via: "cli" } },
+      { event, actor: by, detail: { breaker: key, why: reason, via } },
     ]);
     return true;
   });

@@ -47,14 +47,14 @@ export function openFacts(deps: FactDeps): Facts {
         policy: readingFor(await policy.current(), target),
         breakers: await guard.read({ target: run.targetKey, app: appKeyOf(target) }),
         killed: known.killed,
-        health: await counted(known.health, run.namespace, deps.census),
+        health: await counted(known.health, target, deps.census),
         lastActionAt: known.lastActionAt?.toISOString() ?? null,
         scope: {
           namespaces: deps.namespaces ?? null,
           // Those who joined later were asked when they joined.
           sourceNamespaces: deps.sourceNamespacesOf?.(run.trigger.source) ?? null,
         },
-        switches,
+        switches: run.dryRun ? { ...switches, dryRun: true } : switches,
         now: run.now.toISOString(),
       };
     },
@@ -86,11 +86,12 @@ async function recentlyOf(run: Run, tx: Queryable) {
   return { lastActionAt: row.last, health };
 }
 
+/** The cluster knows nothing of the hypervisor's projects, also when a namespace is called the same. */
 async function counted(
   health: HealthFacts,
-  namespace: string,
+  { kind, namespace }: Target,
   census: Census | undefined,
 ): Promise<HealthFacts> {
-  if (census === undefined || health.sick < COUNT_FROM_SICK) return health;
+  if (census === undefined || kind === "container" || health.sick < COUNT_FROM_SICK) return health;
   return { ...health, workloads: (await census.countWorkloads(namespace)) ?? null };
 }

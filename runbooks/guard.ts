@@ -168,6 +168,8 @@ async function openIneffective(run: Run, tx: Queryable): Promise<void> {
   );
   if (rowCount > 0) {
     const detail = { breaker: run.targetKey, why: reason };
+    // Deliveries take the run's row and then the end of its record: so does everybody, or they wait for each other.
+    await tx.query("SELECT 1 FROM runs WHERE id = $1 FOR UPDATE", [run.id]);
     await appendAudit(tx, run, [{ event: "breaker_opened", actor: "fettle", detail }]);
   }
 }

@@ -80,11 +80,18 @@ function workloadOfPod(pod: string): Workload | undefined {
   return statefulset === undefined ? undefined : { kind: "statefulset", name: statefulset };
 }
 
-/** kube-state-metrics has a label `container` as well: only with `project`, and without a pod, it is the hypervisor's. */
+/**
+ * kube-state-metrics has a label `container` as well, and clouds have projects: only with both, and without a pod or a
+ * workload, it is the hypervisor's.
+ */
 function containerOf(own: Labels, cluster: string): Target | undefined {
   const [name, project] = [own.get("container") ?? "", own.get("project") ?? ""];
-  if (!CONTAINER.test(name) || !CONTAINER.test(project) || own.has("pod")) return undefined;
+  if (!CONTAINER.test(name) || !CONTAINER.test(project) || isOfCluster(own)) return undefined;
   return { cluster, namespace: project, kind: "container", name, app: name };
+}
+
+function isOfCluster(own: Labels): boolean {
+  return ["pod", "deployment", "statefulset", "daemonset"].some((name) => own.has(name));
 }
 
 function none(why: string): TargetFinding {

@@ -5,6 +5,7 @@ export interface RunbooksMetrics {
   readonly received: (receipt: Receipt) => void;
   readonly inboxWaiting: (deliveries: number) => void;
   readonly runMoved: (state: string) => void;
+  readonly connectionRefused: () => void;
 }
 
 export function createRunbooksMetrics(registry: Registry): RunbooksMetrics {
@@ -26,6 +27,11 @@ export function createRunbooksMetrics(registry: Registry): RunbooksMetrics {
     labelNames: ["state"],
     registers,
   });
+  const refused = new Counter({
+    name: "runbooks_connections_refused_total",
+    help: "Connections that were closed because their address held too many already",
+    registers,
+  });
   return {
     received: ({ accepted, duplicate }) => {
       alerts.inc({ kind: "accepted" }, accepted);
@@ -36,6 +42,9 @@ export function createRunbooksMetrics(registry: Registry): RunbooksMetrics {
     },
     runMoved: (state) => {
       moved.inc({ state });
+    },
+    connectionRefused: () => {
+      refused.inc();
     },
   };
 }

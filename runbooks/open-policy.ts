@@ -4,8 +4,7 @@ import type { StopStack } from "../lib/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
 import type { Database } from "../lib/postgres.ts";
 import { actionNames } from "./actions/index.ts";
-import { argumentProblem } from "./policy/arguments.ts";
-import { parsePolicy } from "./policy/parse.ts";
+import { parsePolicy, type ArgumentProblem } from "./policy/parse.ts";
 import { openPolicySource } from "./policy/source.ts";
 import { recordPolicy, type PolicyNews } from "./policy/versions.ts";
 import type { PolicyMap, PolicySource } from "./types/policy.ts";
@@ -14,6 +13,7 @@ interface PolicyDeps {
   /** The text of RUNBOOK_AUTOFIX_POLICY. */
   readonly text: string;
   readonly map: PolicyMap | undefined;
+  readonly argumentProblem: ArgumentProblem;
   readonly database: Database;
   readonly registry: Registry;
   readonly log: Log;
@@ -21,7 +21,7 @@ interface PolicyDeps {
 
 /** The policy, followed until the service stops. */
 export function openPolicy(
-  { text, map, database, registry, log }: PolicyDeps,
+  { text, map, argumentProblem, database, registry, log }: PolicyDeps,
   stack: StopStack,
 ): PolicySource {
   const count = policyMetrics(registry);

@@ -8,7 +8,10 @@ import {
 } from "./approval/answer.ts";
 import { peopleOf } from "./approval/authorize.ts";
 import { linkToken } from "./approval/links.ts";
+import type { DecisionRecord } from "./decision-record.ts";
 import type { Enqueue } from "./types/intake.ts";
+import type { Finding } from "./types/plan.ts";
+import type { Trigger } from "./types/run.ts";
 
 /** A run as the command line shows it. */
 export interface RunSummary {
@@ -23,8 +26,13 @@ export interface RunSummary {
 }
 
 export interface RunDetail extends RunSummary {
-  readonly trigger: object;
-  readonly decision: object | null;
+  readonly trigger: Trigger;
+  readonly decision: DecisionRecord | null;
+  readonly preflight: readonly Finding[];
+  readonly rollback: string | null;
+  readonly requestedBy: string | null;
+  readonly retryOf: string | null;
+  readonly dryRun: boolean;
   readonly audit: readonly {
     readonly ts: Date;
     readonly event: string;
@@ -47,7 +55,9 @@ export async function listRuns(database: Database, limit: number): Promise<reado
 
 export async function showRun(database: Database, id: string): Promise<RunDetail | undefined> {
   const { rows } = await database.query<Omit<RunDetail, "audit">>(
-    `SELECT ${SUMMARY}, trigger, decision FROM runs WHERE id = $1`,
+    `SELECT ${SUMMARY}, trigger, decision, coalesce(preflight, '[]') AS preflight, rollback, requested_by AS "requestedBy",
+            retry_of AS "retryOf", dry_run AS "dryRun"
+       FROM runs WHERE id = $1`,
     [id],
   );
   const [run] = rows;
@@ -57,6 +67,41 @@ export async function showRun(database: Database, id: string): Promise<RunDetail
     [id],
   );
   return { ...run, audit: audit.rows };
+}
+
+interface FoundEvent {
+  readonly id: string;
+  readonly ts: Date;
+  readonly event: string;
+  readonly actor: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/** A run's events behind one, and whether more can come: a run that is over had said all before. */
+export async function findEvents(
+  database: Database,
+  runId: string,
+  after: string,
+): Promise<
+  | {
+      readonly run: RunSummary;
+      readonly over: boolean;
+      readonly events: readonly FoundEvent[];
+    }
+  | undefined
+> {
+  // The run first: the row that tells of its end is written together with it.
+  const { rows: runs } = await database.query<RunSummary>(
+    `SELECT ${SUMMARY} FROM runs WHERE id = $1`,
+    [runId],
+  );
+  const [run] = runs;
+  if (run === undefined) return undefined;
+  const { rows: events } = await database.query<FoundEvent>(
+    "SELECT id, ts, event, actor, detail FROM runbooks_audit WHERE run_id = $1 AND id > $2 ORDER BY id",
+    [runId, after],
+  );
+  return { run, over: run.finishedAt !== null, events };
 }
 
 /** Answers the open request of a run. `runId` may also be the request's own id. */

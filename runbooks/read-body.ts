@@ -2,6 +2,7 @@ import { promisify } from "node:util";
 import { brotliDecompress, gunzip, inflate } from "node:zlib";
 import type { Request } from "express";
 import { hasCode } from "../lib/error.ts";
+import { failpoint } from "../lib/failpoint.ts";
 import { HttpProblem } from "../lib/problem.ts";
 import type { Load } from "./overload.ts";
 
@@ -82,6 +83,7 @@ async function collect(request: Request, limit: number, hold: Hold): Promise<Buf
     if (bytes > limit) throw tooLarge(limit);
     hold(chunk.length);
     chunks.push(chunk);
+    await failpoint("reading-body");
   }
   return Buffer.concat(chunks);
 }

@@ -3,7 +3,7 @@ import type { Run, RunRule, RunState, Trigger } from "./types/run.ts";
 
 /** SQL: what {@link toRun} needs of a row of runs. */
 export const runColumns = `id, target_key, runbook, state, namespace, app, trigger, rule, plan, plan_hash, preflight,
-  progress, rollback, requested_by, retry_of, sources, lease_token, deadline_at, state_since, correlation_id, traceparent,
+  progress, rollback, requested_by, retry_of, dry_run, sources, lease_token, deadline_at, state_since, correlation_id, traceparent,
   created_at, now() AS now`;
 
 export interface RunRow {
@@ -22,6 +22,7 @@ export interface RunRow {
   readonly rollback: string | null;
   readonly requested_by: string | null;
   readonly retry_of: string | null;
+  readonly dry_run: boolean;
   readonly sources: readonly string[];
   readonly lease_token: string;
   readonly deadline_at: Date;
@@ -69,6 +70,7 @@ function originOf(row: RunRow) {
   return {
     requestedBy: row.requested_by ?? undefined,
     retryOf: row.retry_of ?? undefined,
+    dryRun: row.dry_run,
     correlationId: row.correlation_id ?? undefined,
     traceparent: row.traceparent ?? undefined,
   };

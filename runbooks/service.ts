@@ -3,17 +3,20 @@ import { hostname } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { Registry } from "prom-client";
 import { systemClock } from "../lib/clock.ts";
-import { buildApp, listen } from "../lib/http.ts";
+import { failpoint } from "../lib/failpoint.ts";
+import { buildApp, listen, type Readiness } from "../lib/http.ts";
 import { openJobs, type Jobs } from "../lib/jobs.ts";
 import { buildService, type RunningService, type StopStack } from "../lib/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
 import { createRegistry } from "../lib/metrics.ts";
 import { openDatabase, type Database } from "../lib/postgres.ts";
-import { databaseReadiness } from "../lib/readiness.ts";
 import { version } from "../lib/version.ts";
-import { actions } from "./actions/index.ts";
+import { actionsWith } from "./actions/index.ts";
+import { storedEpisodes } from "./adapters/alert-history/episodes.ts";
 import { openChannels } from "./adapters/channels/open.ts";
 import { alertmanagerAlerts } from "./adapters/alertmanager.ts";
+import { collectorPorts } from "./adapters/collector/open.ts";
+import { openHypervisor } from "./adapters/hypervisor.ts";
 import { kubernetesCluster } from "./adapters/kubernetes/actions.ts";
 import { policyConfigMap } from "./adapters/kubernetes/config-map.ts";
 import { connectKubernetes, type Kubernetes } from "./adapters/kubernetes/connect.ts";
@@ -27,26 +30,31 @@ import { buttonValue } from "./approval/links.ts";
 import { openApprovals } from "./approval/request.ts";
 import type { RunbooksConfig } from "./config.ts";
 import { NO_CONFIGMAP } from "./config/policy.ts";
+import { metricAccess } from "./config/verify.ts";
+import { connectionCap } from "./connection-cap.ts";
 import type { Switches } from "./decide.ts";
 import { enqueueAllWith, enqueueWith } from "./enqueue.ts";
 import { openFacts } from "./facts.ts";
 import { openGuard } from "./guard.ts";
 import { createRunbooksMetrics, type RunbooksMetrics } from "./metrics.ts";
 import { openCatalog } from "./open-catalog.ts";
-import { openCollector } from "./open-collector.ts";
+import { openCollecting } from "./open-collector.ts";
 import { openNotices } from "./open-notices.ts";
+import { openPages } from "./open-pages.ts";
 import { openPolicy } from "./open-policy.ts";
 import { startHousekeeping } from "./open-housekeeping.ts";
+import { countInbox, openInstance } from "./open-instance.ts";
 import { openIntake } from "./open-intake.ts";
 import { openVerifier } from "./open-verifier.ts";
 import { approvalLinks } from "./operations.ts";
+import { argumentProblemWith } from "./policy/arguments.ts";
 import { addRoutes } from "./routes.ts";
 import { advanceRun } from "./run.ts";
 import type { RunDeps } from "./steps/step.ts";
 import { openSources } from "./sources.ts";
 import { sweepUntil } from "./sweep.ts";
 import type { UserGroups } from "./types/approval.ts";
-import type { Enqueue } from "./types/intake.ts";
+import type { Enqueue, Runbook } from "./types/intake.ts";
 import { parseQueries } from "./verify-queries.ts";
 
 /** The catalogue that ships with Fettle, wherever it was started from. */
@@ -58,7 +66,9 @@ const ACTION_SECONDS = 900;
 export async function startRunbooks(config: RunbooksConfig, log: Log): Promise<RunningService> {
   return buildService(log, async (stack) => {
     const shared = await openShared(config, log, stack);
-    await startExecutor(shared, stack);
+    if (config.role === "executor") return startExecutorAlone(shared, stack);
+    if (config.role === "receiver") countInbox(shared, shared.inboxWaiting, stack);
+    else await startExecutor(shared, stack);
     return startReceiver(shared, stack);
   });
 }
@@ -73,8 +83,10 @@ interface Shared {
   readonly jobs: Jobs;
   readonly enqueue: Enqueue;
   readonly groups: UserGroups | undefined;
+  readonly readiness: () => Promise<Readiness>;
   /** Deliveries that waited to be looked at, as last counted. */
   readonly inbox: { waiting: number };
+  readonly inboxWaiting: (deliveries: number) => void;
 }
 
 async function openShared(config: RunbooksConfig, log: Log, stack: StopStack): Promise<Shared> {
@@ -85,23 +97,50 @@ async function openShared(config: RunbooksConfig, log: Log, stack: StopStack): P
     log,
   );
   stack.add("database", async () => database.close());
-  const jobs = await openJobs(config.databaseUrl.reveal(), log);
+  const sendOnly = config.role === "receiver";
+  const jobs = await openJobs(config.databaseUrl.reveal(), log, { sendOnly });
   stack.add("jobs", async () => jobs.stop());
   const enqueue = enqueueWith(jobs);
   const groups = openUserGroups(config, log);
   const inbox = { waiting: 0 };
-  return { config, log, registry, metrics, database, jobs, enqueue, groups, inbox };
+  const inboxWaiting = (deliveries: number) => {
+    inbox.waiting = deliveries;
+    metrics.inboxWaiting(deliveries);
+  };
+  const readiness = openInstance(config, { database, registry, log }, stack);
+  const counted = { inbox, inboxWaiting };
+  return { config, log, registry, metrics, database, jobs, enqueue, groups, readiness, ...counted };
+}
+
+/** In a network that lets nobody in: what it listens on tells how it is, and takes nothing. */
+async function startExecutorAlone(shared: Shared, stack: StopStack): Promise<string> {
+  const { config, log, registry, readiness } = shared;
+  await startExecutor(shared, stack);
+  const app = buildApp({ service: "runbooks", log, registry, readiness }, () => undefined);
+  const server = await listen(app, { host: config.executorHost, port: config.port });
+  stack.add("http", async () => server.stop());
+  return server.url;
 }
 
 /** What people and senders reach. Returns its address. */
 async function startReceiver(shared: Shared, stack: StopStack): Promise<string> {
-  const { config, log, registry, metrics, database, enqueue, groups, inbox } = shared;
+  const { config, log, registry, metrics, database, enqueue, groups, readiness, inbox } = shared;
   const slack = await openSlack(config, { database, enqueue, groups, log }, stack);
   const intake = openIntake(config, { log, waiting: () => inbox.waiting, stack });
-  const readiness = async () => databaseReadiness(database);
+  const catalogPath = config.runbooksFile ?? PACKAGED_CATALOG;
+  const pageParts = {
+    log,
+    enqueue,
+    groups,
+    switches: switchesOf(config),
+    catalogPath,
+    history: storedEpisodes,
+  };
+  const pages = openPages(config, pageParts, stack);
   const app = buildApp({ service: "runbooks", log, registry, readiness }, (router) => {
     addRoutes(router, {
       intake,
+      pages,
       database,
       enqueue,
       groups,
@@ -112,10 +151,12 @@ async function startReceiver(shared: Shared, stack: StopStack): Promise<string> 
       metrics,
     });
   });
-  const server = await listen(app, config);
+  const server = await listen(app, { ...config, cap: connectionCap({ ...intake, metrics }) });
   stack.add("http", async () => server.stop());
-  stack.add("intake", () => {
+  stack.add("streams", async () => pages.watch.stop()); // before it waits for open requests
+  stack.add("intake", async () => {
     intake.load.drain();
+    await failpoint("draining");
   });
   return server.url;
 }
@@ -124,7 +165,7 @@ async function startReceiver(shared: Shared, stack: StopStack): Promise<string> 
 async function startExecutor(shared: Shared, stack: StopStack): Promise<void> {
   const { config, database, jobs, log } = shared;
   const admitDeps = await admitDepsOf(shared, stack);
-  const runDeps = await runDepsOf(shared, stack);
+  const runDeps = await runDepsOf(shared, () => admitDeps.catalog, stack);
   const admit = async (inboxId: string) => admitDelivery(inboxId, admitDeps);
   const admitEpisode = async (episodeId: string) => admitWaitingEpisode(episodeId, admitDeps);
   const advance = async (runId: string) => advanceRun(runId, runDeps);
@@ -134,14 +175,16 @@ async function startExecutor(shared: Shared, stack: StopStack): Promise<void> {
   });
   await jobs.work<{ runId: string }>("runbooks-run", async ({ runId }) => advance(runId));
 
-  startHousekeeping(config, shared, { admitDeps, alertmanager: alertmanagerOf(config) }, stack);
+  await startHousekeeping(
+    config,
+    shared,
+    { admitDeps, alertmanager: alertmanagerOf(config) },
+    stack,
+  );
 
-  const inboxWaiting = (deliveries: number) => {
-    shared.inbox.waiting = deliveries;
-    shared.metrics.inboxWaiting(deliveries);
-  };
   const stopping = new AbortController();
   const clock = systemClock;
+  const { inboxWaiting } = shared;
   const sweepDeps = { database, clock, log, admit, admitEpisode, advance, inboxWaiting };
   const sweeping = sweepUntil(stopping.signal, sweepDeps);
   stack.add("sweep", async () => {
@@ -189,16 +232,24 @@ async function admitDepsOf(shared: Shared, stack: StopStack) {
   };
 }
 
-async function runDepsOf(shared: Shared, stack: StopStack): Promise<RunDeps> {
+async function runDepsOf(
+  shared: Shared,
+  runbooks: () => readonly Runbook[],
+  stack: StopStack,
+): Promise<RunDeps> {
   const { config, log, database, enqueue, groups, metrics } = shared;
   const { productionNamespaces } = config;
   const switches = switchesOf(config);
   const kubernetes = connectKubernetes(config.kubeconfig);
   const map = policyMapOf(config, kubernetes);
-  const policy = openPolicy({ ...shared, text: config.policy, map }, stack);
+  const containers = openHypervisor(config, log);
+  const argumentProblem = argumentProblemWith({ hypervisor: containers !== undefined });
+  const policy = openPolicy({ ...shared, text: config.policy, map, argumentProblem }, stack);
   const view = config.redisUrl && (await redisBreakerView(config.redisUrl, log));
   if (view !== undefined) stack.add("redis", async () => view.stop());
   const guard = openGuard({ database, limits: switches.limits, view });
+  const ports = collectorPorts(config, kubernetes, log);
+  const collector = await openCollecting({ ...shared, ...ports, runbooks }, stack);
   return {
     database,
     enqueue,
@@ -222,10 +273,10 @@ async function runDepsOf(shared: Shared, stack: StopStack): Promise<RunDeps> {
       productionNamespaces,
       groups,
     }),
-    collector: openCollector(),
-    verifier: openVerifier(verifierDepsOf(config)),
+    collector,
+    verifier: openVerifier({ ...verifierDepsOf(config, log), runbooks }),
     cluster: kubernetesCluster(kubernetes),
-    actions,
+    actions: actionsWith(containers),
     approvalSeconds: config.approvalSeconds,
     verifySeconds: config.verifySeconds,
     verifyHoldSeconds: config.verifyHoldSeconds,
@@ -235,9 +286,10 @@ async function runDepsOf(shared: Shared, stack: StopStack): Promise<RunDeps> {
   };
 }
 
-function verifierDepsOf({ verifyQueries, promUrl: url, promToken: token }: RunbooksConfig) {
-  const source = url === undefined ? undefined : prometheusSource({ url, token });
-  return { queries: parseQueries(verifyQueries), source };
+function verifierDepsOf(config: RunbooksConfig, log: Log) {
+  const access = metricAccess(config);
+  const source = access && prometheusSource(access, log);
+  return { queries: parseQueries(config.verifyQueries), source };
 }
 
 function switchesOf(config: RunbooksConfig): Switches {

@@ -1,23 +1,38 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { ConfigError, readConfig, type Environment } from "../lib/config.ts";
+import { ConfigError, readConfig, secretsIn, type Environment } from "../lib/config.ts";
 import { messageOf } from "../lib/error.ts";
-import type { Log } from "../lib/log.ts";
+import { silentLog, type Log } from "../lib/log.ts";
 import { openDatabase } from "../lib/postgres.ts";
+import { createRedactor } from "../lib/redact.ts";
+import { Secret } from "../lib/secret.ts";
 import { version } from "../lib/version.ts";
 import { actionNames } from "./actions/index.ts";
 import { storedEpisodes } from "./adapters/alert-history/episodes.ts";
 import { alertFile } from "./adapters/alert-history/file.ts";
 import { prometheusAlerts } from "./adapters/alert-history/prometheus.ts";
+import { alertmanagerConfig } from "./adapters/alertmanager.ts";
 import { checkSlack, type SlackCheck } from "./adapters/channels/slack-check.ts";
+import { mayDo } from "./adapters/kubernetes/access-review.ts";
+import { connectKubernetes } from "./adapters/kubernetes/connect.ts";
+import { prometheusSource } from "./adapters/prometheus.ts";
+import { redisBreakerView } from "./adapters/redis.ts";
+import { slackBot } from "./adapters/slack/bot.ts";
 import { renderBacktest } from "./backtest/page.ts";
 import { parsePolicyFile } from "./backtest/policy-file.ts";
 import { backtestPolicy, type BacktestReport } from "./backtest/replay.ts";
 import type { AlertHistory, Period, SimulatedWorld } from "./backtest/types.ts";
 import { loadCatalog } from "./catalog/load.ts";
 import { readBacktestConfig, type BacktestConfig } from "./config/backtest.ts";
+import { shape } from "./config.ts";
+import { clusterVariables } from "./config/cluster.ts";
 import { notifyVariables } from "./config/notify.ts";
+import { intakeVariables } from "./config/intake.ts";
 import { slackVariables } from "./config/slack.ts";
+import { metricAccess, verifyVariables } from "./config/verify.ts";
+import { doctorChecks, readPart } from "./doctor/checks.ts";
+import { examine } from "./doctor/examine.ts";
+import type { DoctorPorts, DoctorResult } from "./doctor/types.ts";
 import { argumentProblem } from "./policy/arguments.ts";
 import { parsePolicy, PolicyError } from "./policy/parse.ts";
 import type { PolicyDocument } from "./types/policy.ts";
@@ -116,17 +131,18 @@ async function worldOf(
 }
 
 async function onHistory<T>(
-  { databaseUrl, promUrl, promToken }: BacktestConfig,
+  { databaseUrl, ...config }: BacktestConfig,
   log: Log,
   source: AlertSource,
   work: (history: AlertHistory) => Promise<T>,
 ): Promise<T> {
   if (source.kind === "file") return work(alertFile(source.path));
   if (source.kind === "prometheus") {
-    if (promUrl === undefined)
+    const access = metricAccess(config);
+    if (access === undefined)
       throw new ConfigError(["PROM_URL: is required for --source prometheus"]);
     const { stepSeconds } = source;
-    return work(prometheusAlerts({ url: promUrl, token: promToken, stepSeconds }));
+    return work(prometheusAlerts({ access, stepSeconds }));
   }
   if (databaseUrl === undefined)
     throw new ConfigError(["AIOPS_DATABASE_URL: is required for --source db"]);
@@ -167,4 +183,43 @@ export async function testSlack(env: Environment): Promise<readonly SlackCheck[]
   if (token === undefined || channel === undefined) return undefined;
   const signal = AbortSignal.timeout(SLACK_TEST_MS);
   return checkSlack(channel, { apiUrl, token, internalHosts, signal });
+}
+
+/**
+ * `fettle doctor`: looks at everything that the service works with, and changes nothing. Never rejects for what it finds.
+ *
+ * @param asked namespaces to look at in the cluster; those of RUNBOOK_NAMESPACES when empty
+ */
+export async function doctor(
+  env: Environment,
+  asked: { readonly namespaces: readonly string[] },
+): Promise<readonly DoctorResult[]> {
+  const redact = createRedactor(secretsIn(shape, env));
+  const kubernetes = connectKubernetes(readPart(clusterVariables, env)?.kubeconfig);
+  const ports: DoctorPorts = {
+    mayDo: async (right) => mayDo(right, kubernetes),
+    redisAnswers: async (url) => {
+      const view = await redisBreakerView(new Secret(url), silentLog);
+      const used = await view.used("fettle doctor");
+      await view.stop();
+      return used !== undefined;
+    },
+    slackBot: async (signal) => {
+      const { slackApiUrl: apiUrl, slackBotToken: token } = readConfig(slackVariables, env);
+      if (token === undefined) throw new Error("SLACK_BOT_TOKEN is not set");
+      return slackBot({ apiUrl, token }, signal);
+    },
+    alertmanagerConfig: async () => {
+      const { alertmanagerUrl: url, alertmanagerToken: token } = readConfig(intakeVariables, env);
+      if (url === undefined) throw new Error("RUNBOOK_ALERTMANAGER_URL is not set");
+      return alertmanagerConfig({ url, token });
+    },
+    askPrometheus: async () => {
+      const problems: string[] = [];
+      const access = metricAccess(readConfig(verifyVariables, env), problems);
+      if (access === undefined || problems.length > 0) throw new ConfigError(problems);
+      await prometheusSource(access, silentLog).query("vector(1)");
+    },
+  };
+  return examine(doctorChecks(env, asked, ports, silentLog), { redact });
 }

@@ -1,6 +1,9 @@
 import { silentLog } from "../../lib/log.ts";
+import { limitOf, plain } from "../as-usage.ts";
 import type { AddCommands, Context } from "../context.ts";
 import { CommandFailure, EXIT } from "../exit-code.ts";
+import { groupOf } from "../group.ts";
+import { table } from "../table.ts";
 
 interface AnswerOptions {
   readonly as: string;
@@ -10,6 +13,13 @@ interface AnswerOptions {
 
 /** `fettle approve | reject`: people's answer to a run, on the database that AIOPS_DATABASE_URL names. */
 export const addApprovalCommands: AddCommands = (program, context) => {
+  groupOf(program, "approvals", "requests that people answer")
+    .command("ls")
+    .description("list the requests that wait, those that expire first at the top")
+    .option("--decided", "those that were answered or have expired, the newest first")
+    .option("--limit <n>", "how many", "20")
+    .option("--json", "print JSON")
+    .action(async (options: ApprovalListOptions) => printApprovals(options, context));
   for (const [verb, verdict] of [
     ["approve", "approved"],
     ["reject", "rejected"],
@@ -25,6 +35,38 @@ export const addApprovalCommands: AddCommands = (program, context) => {
       });
   }
 };
+
+interface ApprovalListOptions {
+  readonly decided?: boolean;
+  readonly limit: string;
+  readonly json?: boolean;
+}
+
+async function printApprovals(
+  { decided, limit, json }: ApprovalListOptions,
+  { env, out }: Context,
+): Promise<void> {
+  const { approvalList } = await import("../../runbooks/main.ts");
+  const state = decided === true ? "decided" : "pending";
+  const found = await approvalList(env, { state, limit: limitOf(limit) }, silentLog);
+  if (json === true) out(JSON.stringify(found));
+  else if (found.length === 0)
+    out(state === "pending" ? "Nobody is asked for anything." : "Nothing was decided yet.");
+  else {
+    const rows = found.map(
+      ({ runId, state: now, expiresAt, votes, quorum, decidedBy, dryRun, plan }) =>
+        [
+          runId,
+          now,
+          expiresAt.toISOString(),
+          `${votes} of ${quorum}`,
+          decidedBy ?? "",
+          `${dryRun ? "DRY-RUN " : ""}${plan ?? ""}`,
+        ].map(plain),
+    );
+    out(table(["RUN", "STATE", "EXPIRES", "YES", "BY", "PLAN"], rows));
+  }
+}
 
 async function answerRun(
   runId: string,

@@ -1,5 +1,6 @@
 import { silentLog } from "../../lib/log.ts";
 import type { BreakerRow } from "../../runbooks/main.ts";
+import { asUsage } from "../as-usage.ts";
 import type { AddCommands, Context } from "../context.ts";
 import { CommandFailure, EXIT } from "../exit-code.ts";
 import { groupOf } from "../group.ts";
@@ -66,16 +67,6 @@ async function change(
   if (result === "not_allowed")
     throw new CommandFailure(EXIT.refused, `${by} is not in RUNBOOK_APPROVERS`);
   out(result === "changed" ? `${key} is ${state} now` : `${key} is ${state} already`);
-}
-
-/** A text that names no breaker is the caller's mistake. */
-async function asUsage<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof RangeError) throw new CommandFailure(EXIT.usage, error.message);
-    throw error;
-  }
 }
 
 function tableOf(rows: readonly BreakerRow[]): string {

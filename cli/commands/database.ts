@@ -1,4 +1,5 @@
 import type { AddCommands } from "../context.ts";
+import { armFailpoint } from "../../lib/failpoint.ts";
 import { migrate } from "../../lib/migrate.ts";
 import { silentLog } from "../../lib/log.ts";
 import { postgresUrl, readConfig, required } from "../../lib/config.ts";
@@ -20,6 +21,7 @@ export const addDatabaseCommands: AddCommands = (program, context) => {
     .option("--dry-run", "only say what would be applied")
     .option("--json", "print the result as JSON")
     .action(async ({ dryRun = false, json = false }: { dryRun?: boolean; json?: boolean }) => {
+      armFailpoint(context.env["FETTLE_FAILPOINT"]);
       const { databaseUrl } = readConfig(shape, context.env);
       const applied = await withProgress(
         "Migrating the database",

@@ -1,5 +1,8 @@
+import { Option } from "commander";
 import type { AddCommands } from "../context.ts";
 import { startAll } from "../all.ts";
+
+const ROLES = ["both", "receiver", "executor"] as const;
 
 /** `fettle detector | runbooks | exporter | hypervisor | all`: services, which run until they are told to stop. */
 export const addServiceCommands: AddCommands = (program, { env }, finish) => {
@@ -21,9 +24,10 @@ export const addServiceCommands: AddCommands = (program, { env }, finish) => {
   program
     .command("runbooks")
     .description("receive alerts and remediate by policy")
-    .action(async () => {
+    .addOption(new Option("--role <role>", "what this process does (RUNBOOKS_ROLE)").choices(ROLES))
+    .action(async ({ role }: { readonly role?: string }) => {
       const { runRunbooks } = await import("../../runbooks/main.ts");
-      finish(await runRunbooks(env));
+      finish(await runRunbooks(role === undefined ? env : { ...env, RUNBOOKS_ROLE: role }));
     });
   program
     .command("exporter")

@@ -9,6 +9,7 @@ import { createObject } from "./kubernetes/create.ts";
 import { Faults, type ScriptedFault } from "./kubernetes/faults.ts";
 import { handleRequest, isDryRun } from "./kubernetes/handle.ts";
 import { Journal } from "./kubernetes/journal.ts";
+import { crashPod, PodLogs, type LogOf } from "./kubernetes/pod-logs.ts";
 import { route } from "./kubernetes/route.ts";
 import { seedWorkload, type WorkloadSeed } from "./kubernetes/seed.ts";
 import { StatusError } from "./kubernetes/status.ts";
@@ -62,7 +63,11 @@ export interface Kubernetes {
   /** A pod begins to fail, or to work, its readiness check. */
   readonly setPodReady: (namespace: string, name: string, ready: boolean) => void;
   /** What `GET …/log` gives; empty unless set. */
-  readonly setPodLog: (namespace: string, name: string, text: string) => void;
+  readonly setPodLog: (namespace: string, name: string, text: string, of?: LogOf) => void;
+  /** The pod's container ends with this exit code, and is not ready any more. */
+  readonly crashPod: (namespace: string, name: string, exitCode: number) => void;
+  /** Names of the pods of a namespace. */
+  readonly podNames: (namespace: string) => readonly string[];
   readonly stop: () => Promise<void>;
 }
 
@@ -74,7 +79,7 @@ interface Api {
   readonly controller: Controller;
   readonly faults: Faults;
   readonly journal: Journal;
-  readonly logOf: (pod: KubernetesObject) => string;
+  readonly logOf: (pod: KubernetesObject, query: Readonly<Record<string, string>>) => string;
 }
 
 const READY_AFTER_MS = 200;
@@ -83,14 +88,14 @@ const READY_AFTER_MS = 200;
 export async function startKubernetes(options: KubernetesOptions): Promise<Kubernetes> {
   const { token = randomBytes(16).toString("hex"), readOnlyToken } = options;
   const store = new Store();
-  const logs = new Map<string, string>();
+  const logs = new PodLogs();
   const api: Api = {
     tokens: { token, readOnlyToken },
     store,
     controller: startController(store, options.readyAfterMs ?? READY_AFTER_MS),
     faults: new Faults(),
     journal: new Journal(options.logFile),
-    logOf: ({ metadata: { namespace, name } }) => logs.get(`${namespace}/${name}`) ?? "",
+    logOf: (pod, query) => logs.read(pod, query),
   };
   for (const seed of options.deployments) seedWorkload(store, "deployments", seed);
   for (const seed of options.statefulsets ?? []) seedWorkload(store, "statefulsets", seed);
@@ -122,9 +127,13 @@ export async function startKubernetes(options: KubernetesOptions): Promise<Kuber
     setPodReady: (namespace, name, ready) => {
       setPodReady(store, { resource: "pods", group: "", namespace, name }, ready);
     },
-    setPodLog: (namespace, name, lines) => {
-      logs.set(`${namespace}/${name}`, lines);
+    setPodLog: (namespace, name, lines, of = {}) => {
+      logs.set(namespace, name, lines, of);
     },
+    crashPod: (namespace, name, exitCode) => {
+      crashPod(store, { resource: "pods", group: "", namespace, name }, exitCode);
+    },
+    podNames: (namespace) => store.list("pods", namespace).map(({ metadata }) => metadata.name),
     stop: async () => {
       api.controller.stop();
       if (!server.listening) return;

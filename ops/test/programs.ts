@@ -30,6 +30,7 @@ const PROGRAMS: readonly Program[] = [
   { variable: "SSHD", names: ["sshd"], package: "openssh-server" },
   { variable: "SSH_KEYGEN", names: ["ssh-keygen"], package: "openssh-server" },
   { variable: "GPG", names: ["gpg"], package: "gnupg" },
+  { variable: "SQ", names: ["sq"], package: "sq" },
   { variable: "GPGCONF", names: ["gpgconf"], package: "gnupg" },
   { variable: "OPENSSL", names: ["openssl"], package: "openssl" },
   { variable: "CHROMIUM", names: ["chromium"], package: "chromium" },

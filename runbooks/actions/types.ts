@@ -9,9 +9,9 @@ export interface Action {
   readonly name: ActionName;
   readonly kinds: readonly Target["kind"][];
   /** Reads what stands behind the action's colon in a policy. */
-  readArgument(
+  readonly readArgument: (
     text: string | undefined,
-  ): { readonly problem: string } | { readonly value: string | undefined };
+  ) => { readonly problem: string } | { readonly value: string | undefined };
   /** Looks at the target, and freezes what would be done. Changes nothing. */
   prepare(request: PrepareRequest, cluster: Cluster): Promise<Prepared>;
   /** Does the next part of the plan. Called again after a crash or a wait: it finds out what is done already. */
@@ -49,8 +49,8 @@ export interface ApplyContext {
   readonly now: Date;
   /** Why to stop: the kill switch, a lost lease, the deadline. Asked before every write. */
   readonly stopReason: () => Promise<string | undefined>;
-  /** Writes down how far it is. Throws when another worker has the run. */
-  readonly record: (progress: Run["progress"], detail: object) => Promise<void>;
+  /** Writes down how far it is; with a detail for the record as well. Throws when another worker has the run. */
+  readonly record: (progress: Run["progress"], detail?: object) => Promise<void>;
 }
 
 export type Effect =

@@ -1,11 +1,15 @@
 import { z } from "zod";
+import { authorizationOf } from "../../lib/authorization.ts";
 import { alertSchema } from "../../lib/contracts.ts";
+import { exchange } from "../../lib/exchange.ts";
 import type { Secret } from "../../lib/secret.ts";
 import type { ActiveAlerts } from "../reconcile.ts";
 
 const TIMEOUT_MS = 10_000;
 /** Some 60,000 alerts. */
 const ANSWER_MAX_BYTES = 64 * 1024 * 1024;
+
+const RECEIVERS_SHOWN = 10;
 
 const statusSchema = z.object({ uptime: z.iso.datetime({ offset: true }) });
 const listSchema = z.array(
@@ -30,6 +34,7 @@ export function alertmanagerAlerts(options: {
   const query = `active=true&silenced=true&inhibited=true&unprocessed=true&receiver=${receiver}`;
   return {
     list: async () => {
+      await checkReceiver(options);
       const status = statusSchema.parse(await get(`${url}/api/v2/status`, token));
       const alerts = listSchema.parse(await get(`${url}/api/v2/alerts?${query}`, token));
       return {
@@ -43,29 +48,45 @@ export function alertmanagerAlerts(options: {
   };
 }
 
+const configSchema = z.object({ config: z.object({ original: z.string() }) });
+
+/** Its configuration as it was read, with the secrets masked. */
+export async function alertmanagerConfig(options: {
+  readonly url: string;
+  readonly token: Secret | undefined;
+}): Promise<string> {
+  const status = await get(`${options.url}/api/v2/status`, options.token);
+  return configSchema.parse(status).config.original;
+}
+
+const receiversSchema = z.array(z.object({ name: z.string() }));
+
+/** A receiver that is not there has no alerts, which must not be taken for "all of them are over". */
+async function checkReceiver({
+  url,
+  receiver,
+  token,
+}: Parameters<typeof alertmanagerAlerts>[0]): Promise<void> {
+  const receivers = receiversSchema.parse(await get(`${url}/api/v2/receivers`, token));
+  const names = receivers.map(({ name }) => name);
+  if (names.includes(receiver)) return;
+  const shown = names.slice(0, RECEIVERS_SHOWN).join(", ");
+  throw new Error(
+    `Alertmanager has no receiver ${JSON.stringify(receiver)} (it has ${shown}): see RUNBOOK_ALERTMANAGER_RECEIVER`,
+  );
+}
+
 /** The API takes a regular expression. */
 function quoted(name: string): string {
   return name.replaceAll(/[^\w]/g, "\\$&");
 }
 
-/** Follows no redirect, so that the token goes to the configured server only. */
 async function get(address: string, token: Secret | undefined): Promise<unknown> {
-  const response = await fetch(address, {
-    headers: token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` },
-    redirect: "error",
+  const { status, text } = await exchange(address, {
+    headers: authorizationOf({ token }),
     signal: AbortSignal.timeout(TIMEOUT_MS),
+    bytesMax: ANSWER_MAX_BYTES,
   });
-  if (!response.ok) {
-    await response.body?.cancel();
-    throw new Error(`Alertmanager answered ${response.status}`);
-  }
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    bytes += chunk.length;
-    if (bytes > ANSWER_MAX_BYTES)
-      throw new Error(`Alertmanager's answer is over ${ANSWER_MAX_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  if (status !== 200) throw new Error(`Alertmanager answered ${status}`);
+  return JSON.parse(text);
 }

@@ -1,5 +1,10 @@
 import { z } from "zod";
-import type { Secret } from "../../lib/secret.ts";
+import type { PrometheusAccess } from "../../lib/access.ts";
+import { exchange } from "../../lib/exchange.ts";
+import type { Log } from "../../lib/log.ts";
+import { parseJson } from "../../lib/parse-json.ts";
+import { prometheusHeaders } from "../../lib/prometheus-access.ts";
+import { followTlsFiles } from "../../lib/tls-options.ts";
 import type { MetricSource } from "../types/verify.ts";
 
 const TIMEOUT_MS = 5_000;
@@ -20,27 +25,19 @@ const answerSchema = z.object({
 });
 
 /** Prometheus' instant queries, bounded in time and size. */
-export function prometheusSource({
-  url,
-  token,
-}: {
-  readonly url: string;
-  readonly token: Secret | undefined;
-}): MetricSource {
+export function prometheusSource(access: PrometheusAccess, log: Log): MetricSource {
+  const tls = followTlsFiles(access.tls, { owner: "Prometheus", log });
   return {
     query: async (expression) => {
-      const response = await fetch(`${url.replace(/\/$/, "")}/api/v1/query`, {
+      const { status, text } = await exchange(`${access.url}/api/v1/query`, {
         method: "POST",
-        headers: {
-          accept: "application/json",
-          ...(token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }),
-        },
+        headers: { accept: "application/json", ...prometheusHeaders(access) },
         body: new URLSearchParams({ query: expression }),
-        redirect: "error",
         signal: AbortSignal.timeout(TIMEOUT_MS),
+        tls: tls(),
+        bytesMax: ANSWER_BYTES_MAX,
       });
-      const text = await readBounded(response);
-      if (!response.ok) throw new Error(`Prometheus answered ${response.status}`);
+      if (status !== 200) throw new Error(`Prometheus answered ${status}`);
       const answer = answerSchema.safeParse(parseJson(text));
       if (!answer.success) throw new Error("Prometheus answered something else than a vector");
       return answer.data.data.result.map(({ metric, value: [, number] }) => ({
@@ -49,26 +46,4 @@ export function prometheusSource({
       }));
     },
   };
-}
-
-async function readBounded(response: Response): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  const body: AsyncIterable<Uint8Array> | undefined = response.body ?? undefined;
-  if (body === undefined) return "";
-  for await (const part of body) {
-    bytes += part.byteLength;
-    if (bytes > ANSWER_BYTES_MAX)
-      throw new Error(`Prometheus' answer is longer than ${ANSWER_BYTES_MAX} bytes`);
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString("utf8");
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }

@@ -5,7 +5,7 @@ import { JOB_GRACE } from "../ledger.ts";
 import type { UserGroups } from "../types/approval.ts";
 import type { Enqueue } from "../types/intake.ts";
 import type { Plan } from "../types/plan.ts";
-import { personOf, rightOf, type AllowList, type Right } from "./authorize.ts";
+import { allowListFor, answerRight, type AllowList } from "./authorize.ts";
 import { votesNeeded, yesSayers } from "./quorum.ts";
 
 type ApprovalState = "pending" | "approved" | "rejected" | "expired" | "cancelled";
@@ -124,14 +124,17 @@ export interface AnswerDeps {
  * decisions (measured).
  */
 export async function answerApproval(
-  answer: Answer,
+  given: Answer,
   approvers: readonly string[],
   deps: AnswerDeps,
 ): Promise<AnswerOutcome> {
+  // PostgreSQL keeps neither NUL nor half a surrogate pair, and a "no" must not be lost for one.
+  const reason = given.reason?.toWellFormed().replaceAll("\0", "\u{FFFD}");
+  const answer = { ...given, reason };
   const approval = await findApproval(answer.approvalId, deps.database);
   if (approval === undefined) return { kind: "not_found" };
   // Asked before the transaction: no lock is held while a chat's server answers.
-  const list = { allowed: approval.ruleApprovers ?? approvers, known: approvers };
+  const list = allowListFor(approval, approvers);
   const right = await answerRight(answer.by, approval, list, deps.groups);
   const outcome = await deps.database.inTransaction(async (tx) =>
     right.kind === "may"
@@ -140,18 +143,6 @@ export async function answerApproval(
   );
   await failpoint("answered-after-commit");
   return outcome;
-}
-
-async function answerRight(
-  account: string,
-  { requestedBy }: Approval,
-  list: AllowList,
-  groups: UserGroups | undefined,
-): Promise<Right> {
-  const right = await rightOf(account, list, groups);
-  const own = requestedBy !== undefined && personOf(requestedBy, list) === right.person;
-  const why = "who asked for a run cannot answer it: somebody else must";
-  return own ? { kind: "may_not", person: right.person, why } : right;
 }
 
 /** A refused attempt is on record as well. */
@@ -188,7 +179,8 @@ interface Ballot {
 async function vote(tx: Queryable, ballot: Ballot): Promise<AnswerOutcome> {
   const { approval, answer, list, person } = ballot;
   const { state, by } = await lockApproval(tx, approval.id);
-  if (state !== "pending") return { kind: "closed", state, by: by ?? undefined };
+  if (state !== "pending")
+    return tooLate(tx, ballot, { kind: "closed", state, by: by ?? undefined });
   // A person's second answer counts only when it takes the first yes back.
   const { rowCount: fresh } = await tx.query(
     `INSERT INTO approval_votes AS v (approval_id, person, account, verdict, via, reason)
@@ -208,6 +200,21 @@ async function vote(tx: Queryable, ballot: Ballot): Promise<AnswerOutcome> {
     ]);
   }
   return { kind: "counted", runId: approval.runId, ...counted };
+}
+
+/** Both attempts are on record; the message is drawn anew for whoever looks at an old copy. */
+async function tooLate(
+  tx: Queryable,
+  { approval, answer }: Ballot,
+  outcome: Extract<AnswerOutcome, { kind: "closed" }>,
+): Promise<AnswerOutcome> {
+  await deny(tx, approval, answer, closedText(outcome));
+  return outcome;
+}
+
+/** What became of the request, as part of a sentence. */
+export function closedText({ state, by }: Extract<AnswerOutcome, { kind: "closed" }>): string {
+  return `the request is already ${state}${by === undefined ? "" : ` by ${by}`}`;
 }
 
 /** Whoever comes second waits here, and then sees what the first one did. */

@@ -51,7 +51,7 @@ export function personOf(account: string, { allowed, known }: AllowList): string
   return found?.kind === "person" ? found.name : account;
 }
 
-export type Right =
+type Right =
   | { readonly kind: "may"; readonly person: string }
   | { readonly kind: "may_not"; readonly person: string; readonly why: string };
 
@@ -89,4 +89,25 @@ function accountsOf(person: string, account: string, { allowed, known }: AllowLi
     .map(entryOf)
     .flatMap((entry) => (entry.kind === "person" && entry.name === person ? entry.account : []));
   return [account, ...own];
+}
+
+/** Who may answer a request: those whom its policy line names, or RUNBOOK_APPROVERS. */
+export function allowListFor(
+  { ruleApprovers }: { readonly ruleApprovers: readonly string[] | undefined },
+  approvers: readonly string[],
+): AllowList {
+  return { allowed: ruleApprovers ?? approvers, known: approvers };
+}
+
+/** As {@link rightOf}, for one request: who asked for it is not asked. */
+export async function answerRight(
+  account: string,
+  { requestedBy }: { readonly requestedBy: string | undefined },
+  list: AllowList,
+  groups: UserGroups | undefined,
+): Promise<Right> {
+  const right = await rightOf(account, list, groups);
+  const own = requestedBy !== undefined && personOf(requestedBy, list) === right.person;
+  const why = "who asked for a run cannot answer it: somebody else must";
+  return own ? { kind: "may_not", person: right.person, why } : right;
 }

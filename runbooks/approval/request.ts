@@ -1,9 +1,10 @@
 import { newId } from "../../lib/id.ts";
 import type { Database, Queryable } from "../../lib/postgres.ts";
 import type { ApprovalRequest, Approvals, UserGroups } from "../types/approval.ts";
+import type { RuleOptions } from "../types/policy.ts";
 import type { Run } from "../types/run.ts";
 import { findApproval, type Approval } from "./answer.ts";
-import { rightOf } from "./authorize.ts";
+import { allowListFor, rightOf, type AllowList } from "./authorize.ts";
 
 interface ApprovalDeps {
   readonly database: Database;
@@ -19,7 +20,7 @@ export function openApprovals(deps: ApprovalDeps): Approvals {
   return {
     request: async (tx, request) => requestApproval(tx, request, deps.productionNamespaces ?? []),
     close: closeApproval,
-    objection: async (run) => objectionTo(run, deps),
+    objection: async (run, rule = {}) => objectionTo(run, rule, deps),
   };
 }
 
@@ -71,26 +72,33 @@ async function closeApproval(
 
 async function objectionTo(
   run: Run,
+  rule: RuleOptions,
   { database, approvers, groups }: ApprovalDeps,
 ): Promise<string | undefined> {
   const approval = await findApproval(run.id, database);
   if (approval?.state !== "approved" || approval.planHash !== run.planHash)
     return "there is no approval of this plan";
-  const lost = await lostRights(approval, approvers, groups);
+  const then = allowListFor(approval, approvers);
+  const now = { allowed: rule.approvers ?? approvers, known: approvers };
+  const lost = await lostRights(approval, [then, now], groups);
   const left = approval.votes.length - lost.length;
-  if (left >= approval.quorum) return undefined;
-  return `${lost.join(", ")} may not approve any more`;
+  if (left < approval.quorum) return `${lost.join(", ")} may not approve any more`;
+  const { quorum = 1 } = rule;
+  return left < quorum
+    ? `the policy's rule asks ${quorum} people now, and ${left} said yes`
+    : undefined;
 }
 
-/** Those who said yes and may not any more. */
+/** Those who said yes and may not any more: they must stand in the list of then, and in that of now. */
 async function lostRights(
-  { votes, ruleApprovers }: Approval,
-  approvers: readonly string[],
+  { votes }: Approval,
+  lists: readonly AllowList[],
   groups: UserGroups | undefined,
 ): Promise<readonly string[]> {
-  const list = { allowed: ruleApprovers ?? approvers, known: approvers };
   const lost: string[] = [];
-  for (const { account, person } of votes)
-    if ((await rightOf(account, list, groups)).kind === "may_not") lost.push(person);
+  for (const { account, person } of votes) {
+    const rights = await Promise.all(lists.map(async (list) => rightOf(account, list, groups)));
+    if (rights.some(({ kind }) => kind === "may_not")) lost.push(person);
+  }
   return lost;
 }

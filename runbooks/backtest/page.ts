@@ -1,5 +1,5 @@
-import { html, Html } from "../../lib/pages/html.ts";
-import { STYLESHEET } from "../../lib/pages/layout.ts";
+import { html, type Html } from "../../lib/pages/html.ts";
+import { reportPage } from "../../lib/pages/report.ts";
 import type { Share } from "../wilson.ts";
 import { barChart, type Bar } from "./chart.ts";
 import type { Difference } from "./compare.ts";
@@ -12,27 +12,15 @@ const BARS_MAX = 120;
 
 /** A page that stands alone: styles inside, charts as SVG, no script. */
 export function renderBacktest(report: BacktestReport): string {
+  return reportPage("Policy backtest", [backtestContent(report)]);
+}
+
+/** What stands below the title. */
+export function backtestContent(report: BacktestReport): Html {
   const { policy, against, difference } = report;
-  const title = "Policy backtest";
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>${title} – Fettle</title>
-        <style>
-          ${new Html(STYLESHEET)}
-        </style>
-      </head>
-      <body>
-        <main class="wide">
-          <h1>${title}</h1>
-          ${facts(report)}
-          ${difference === null || against === null ? html`` : differenceOf(difference, against.tally, policy.tally)}
-          ${tallyOf(policy.tally)}
-        </main>
-      </body>
-    </html>`.text;
+  return html`${facts(report)}
+  ${difference === null || against === null ? html`` : differenceOf(difference, against.tally, policy.tally)}
+  ${tallyOf(policy.tally)}`;
 }
 
 function facts({ policy, against, settings, source, sha256, codeVersion }: BacktestReport): Html {

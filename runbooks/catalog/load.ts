@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { LineCounter, parseDocument, type Document } from "yaml";
+import { parseDuration } from "../../lib/duration.ts";
 import { messageOf } from "../../lib/error.ts";
+import type { CollectStep } from "../types/collect.ts";
 import type { Runbook } from "../types/intake.ts";
 import { catalogSchema, type RunbookText } from "./schema.ts";
 
@@ -86,7 +88,36 @@ function lineOf(document: Document, where: readonly string[], lines: LineCounter
   return where.length === 0 ? 1 : lineOf(document, where.slice(0, -1), lines);
 }
 
-function toRunbook({ id, title, match, trigger }: RunbookText): CatalogRunbook {
+const STEP_DEFAULTS = {
+  logs: { lines: 500, previous: true, max_bytes: 256 * 1024 },
+  prometheus: { minutes: 60, queries: {} },
+  container_logs: { lines: 500 },
+} as const;
+
+/** `logs` is short for `{step: logs}`; what is left out is filled in. */
+function toStep(text: NonNullable<RunbookText["collect"]>[number]): CollectStep {
+  const step = typeof text === "string" ? { step: text } : text;
+  switch (step.step) {
+    case "objects":
+    case "events":
+    case "rollout_history":
+      return { step: step.step };
+    case "logs":
+      return { ...STEP_DEFAULTS.logs, ...definedOf(step), step: "logs" };
+    case "prometheus":
+      return { ...STEP_DEFAULTS.prometheus, ...definedOf(step), step: "prometheus" };
+    case "container_logs":
+      return { ...STEP_DEFAULTS.container_logs, ...definedOf(step), step: "container_logs" };
+  }
+}
+
+function definedOf<T extends object>(step: T): { [K in keyof T]: NonNullable<T[K]> } {
+  const defined = Object.entries(step).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(defined) as { [K in keyof T]: NonNullable<T[K]> };
+}
+
+function toRunbook(text: RunbookText): CatalogRunbook {
+  const { id, title, match, trigger, collect = [], verify = {} } = text;
   const { labels = {}, metric, reason } = match;
   const wanted = Object.entries({
     ...labels,
@@ -97,6 +128,8 @@ function toRunbook({ id, title, match, trigger }: RunbookText): CatalogRunbook {
     id,
     title,
     trigger,
+    collect: collect.map(toStep),
+    verify: { query: verify.query, holdSeconds: parseDuration(verify.for ?? "") },
     // Own labels only: one may be called "constructor".
     matches: ({ labels: own }) =>
       wanted.every(([name, values]) => Object.hasOwn(own, name) && values.has(own[name] ?? "")),

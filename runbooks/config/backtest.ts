@@ -1,9 +1,8 @@
 import {
+  ConfigError,
   optional,
   postgresUrl,
   readConfig,
-  secret,
-  url,
   type Config,
   type Environment,
 } from "../../lib/config.ts";
@@ -11,7 +10,7 @@ import { approvalVariables } from "./approval.ts";
 import { clusterVariables } from "./cluster.ts";
 import { guardVariables } from "./guards.ts";
 import { policyVariables } from "./policy.ts";
-import { verifyVariables } from "./verify.ts";
+import { verifyProblems, verifyVariables } from "./verify.ts";
 
 /** What a backtest reads: the service's own settings, and only the address of the source that is asked for. */
 const backtestShape = {
@@ -25,13 +24,14 @@ const backtestShape = {
     postgresUrl,
     "PostgreSQL address of Fettle's database",
   ),
-  promUrl: optional("PROM_URL", url, "address of Prometheus"),
-  promToken: optional("PROM_TOKEN", secret, "bearer token for Prometheus"),
 } as const;
 
 export type BacktestConfig = Config<typeof backtestShape>;
 
 /** @throws ConfigError */
 export function readBacktestConfig(env: Environment): BacktestConfig {
-  return readConfig(backtestShape, env);
+  const config = readConfig(backtestShape, env);
+  const problems = verifyProblems(config);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
 }

@@ -73,13 +73,14 @@ export const intakeVariables = {
 } as const;
 
 export function intakeProblems(
-  config: Config<typeof intakeVariables> & { readonly host: string },
+  config: Config<typeof intakeVariables> & { readonly host: string; readonly role: string },
 ): readonly string[] {
-  const { webhookToken, webhookSecret, sourcesFile, host } = config;
+  const { webhookToken, webhookSecret, sourcesFile, host, role } = config;
   const open =
     webhookToken === undefined &&
     webhookSecret === undefined &&
     sourcesFile === undefined &&
+    role !== "executor" && // it listens to no sender at all
     !isLoopbackHost(host);
   return [
     ...(open

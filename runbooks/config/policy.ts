@@ -1,6 +1,6 @@
 import { flag, integer, list, optional, text, withDefault, type Config } from "../../lib/config.ts";
 import { actionNames } from "../actions/index.ts";
-import { argumentProblem } from "../policy/arguments.ts";
+import { argumentProblemWith } from "../policy/arguments.ts";
 import { parseRules, PolicyError } from "../policy/parse.ts";
 
 /** The value of RUNBOOK_POLICY_CONFIGMAP that means: the environment's rules are all there is. */
@@ -59,11 +59,16 @@ export const policyVariables = {
 export function policyProblems({
   policy,
   policyConfigMap,
-}: Pick<Config<typeof policyVariables>, "policy" | "policyConfigMap">): readonly string[] {
+  hypervisorUrl,
+}: Pick<Config<typeof policyVariables>, "policy" | "policyConfigMap"> & {
+  readonly hypervisorUrl: string | undefined;
+}): readonly string[] {
   const sound =
     policyConfigMap === NO_CONFIGMAP || /^[a-z0-9-]+\/[a-z0-9.-]+$/.test(policyConfigMap);
   return [
-    ...problemsOf(policy).map((problem) => `RUNBOOK_AUTOFIX_POLICY: ${problem}`),
+    ...problemsOf(policy, hypervisorUrl !== undefined).map(
+      (problem) => `RUNBOOK_AUTOFIX_POLICY: ${problem}`,
+    ),
     ...(sound
       ? []
       : [
@@ -72,9 +77,9 @@ export function policyProblems({
   ];
 }
 
-function problemsOf(policy: string): readonly string[] {
+function problemsOf(policy: string, hypervisor: boolean): readonly string[] {
   try {
-    parseRules(policy, actionNames, argumentProblem);
+    parseRules(policy, actionNames, argumentProblemWith({ hypervisor }));
     return [];
   } catch (error) {
     if (error instanceof PolicyError) return error.problems;

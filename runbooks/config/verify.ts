@@ -1,13 +1,7 @@
+import type { PrometheusAccess } from "../../lib/access.ts";
+import { integer, optional, text, url, withDefault, type Config } from "../../lib/config.ts";
 import { messageOf } from "../../lib/error.ts";
-import {
-  integer,
-  optional,
-  secret,
-  text,
-  url,
-  withDefault,
-  type Config,
-} from "../../lib/config.ts";
+import { prometheusAccess, prometheusCredentials } from "../../lib/prometheus-access.ts";
 import { parseQueries } from "../verify-queries.ts";
 
 export const verifyVariables = {
@@ -30,20 +24,31 @@ export const verifyVariables = {
     "trigger=PromQL, separated by semicolons: 1 when it is well, 0 when not (a comparison with bool); asked of PROM_URL",
   ),
   promUrl: optional("PROM_URL", url, "address of Prometheus"),
-  promToken: optional("PROM_TOKEN", secret, "bearer token for Prometheus"),
+  ...prometheusCredentials,
 } as const;
 
+type Settings = Config<typeof verifyVariables>;
+
+/** How to ask Prometheus; undefined without its address. What is wrong with the variables is added to `problems`. */
+export function metricAccess(
+  { promUrl, ...credentials }: Pick<Settings, "promUrl" | keyof typeof prometheusCredentials>,
+  problems: string[] = [],
+): PrometheusAccess | undefined {
+  return promUrl === undefined
+    ? undefined
+    : prometheusAccess({ promUrl, ...credentials }, problems);
+}
+
 /** Questions without anybody to ask would leave every run unverified. */
-export function verifyProblems({
-  verifyQueries,
-  promUrl,
-}: Pick<Config<typeof verifyVariables>, "verifyQueries" | "promUrl">): readonly string[] {
+export function verifyProblems(settings: Settings): readonly string[] {
+  const problems: string[] = [];
+  metricAccess(settings, problems);
   try {
-    const { size } = parseQueries(verifyQueries);
-    return size > 0 && promUrl === undefined
-      ? ["RUNBOOK_VERIFY_QUERIES: needs PROM_URL, which says where to ask"]
-      : [];
+    const { size } = parseQueries(settings.verifyQueries);
+    if (size > 0 && settings.promUrl === undefined)
+      problems.push("RUNBOOK_VERIFY_QUERIES: needs PROM_URL, which says where to ask");
   } catch (error) {
-    return [`RUNBOOK_VERIFY_QUERIES: ${messageOf(error)}`];
+    problems.push(`RUNBOOK_VERIFY_QUERIES: ${messageOf(error)}`);
   }
+  return problems;
 }

@@ -1,6 +1,8 @@
 import type { Queryable } from "../../lib/postgres.ts";
+import { findCollection } from "../collect/find.ts";
 import { findRun } from "../ledger.ts";
 import type { BreakerLimits } from "../types/breaker.ts";
+import type { Collection } from "../types/collect.ts";
 import type { Run } from "../types/run.ts";
 
 /** The newest request of a run. */
@@ -37,6 +39,8 @@ export interface RunNews {
     readonly day: number;
     readonly limits: BreakerLimits | undefined;
   };
+  /** The diagnostics that were gathered for it; undefined when none were ordered. */
+  readonly collection: Collection | undefined;
   /** What became of the target's runs before, the newest first. */
   readonly before: readonly { readonly state: string; readonly finishedAt: Date }[];
 }
@@ -55,6 +59,7 @@ export async function composeRun(runId: string, db: Queryable): Promise<RunNews 
     alerts: { firing: row.firing, all: row.episodes, since: row.since ?? undefined },
     approval: await approvalOf(run.id, row, db),
     breaker: { hour: row.used_hour, day: row.used_day, limits: row.limits ?? undefined },
+    collection: await findCollection(run.id, db),
     before: await runsBefore(run, db),
   };
 }

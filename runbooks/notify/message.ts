@@ -1,3 +1,4 @@
+import { describeCollection } from "../collect/find.ts";
 import type { Letter } from "../types/notice.ts";
 import type { RunNews } from "./compose.ts";
 import { cut, LABEL_MAX } from "./limits.ts";
@@ -20,7 +21,8 @@ export interface Story {
 }
 
 interface Fact {
-  readonly name: "Evidence" | "Trend" | "Plan" | "Blast radius" | "Breaker" | "Expires" | "Undo";
+  readonly name:
+    "Evidence" | "Trend" | "Diagnostics" | "Plan" | "Blast radius" | "Breaker" | "Expires" | "Undo";
   readonly value: string;
 }
 
@@ -75,6 +77,7 @@ export function storyOf(news: RunNews): Story {
 }
 
 const SUMMARY_MAX = 700;
+const DIAGNOSTICS_MAX = 300;
 
 const SEVERITIES: ReadonlyMap<string, Story["severity"]> = new Map([
   ["critical", "critical"],
@@ -121,6 +124,7 @@ function factsOf(news: RunNews): readonly Fact[] {
   return [
     { name: "Evidence" as const, value: evidenceOf(news) },
     { name: "Trend" as const, value: trend === undefined ? "" : cut(trend, LABEL_MAX) },
+    { name: "Diagnostics" as const, value: diagnosticsOf(news) },
     { name: "Plan" as const, value: run.plan?.summary ?? "" },
     { name: "Blast radius" as const, value: run.preflight.map(({ text }) => text).join("\n") },
     { name: "Breaker" as const, value: breakerOf(news) },
@@ -159,6 +163,10 @@ function evidenceOf({ run }: RunNews): string {
   ]
     .filter((line) => line !== "")
     .join("\n");
+}
+
+function diagnosticsOf({ collection }: RunNews): string {
+  return collection === undefined ? "" : cut(describeCollection(collection), DIAGNOSTICS_MAX);
 }
 
 function breakerOf({ breaker, before, run }: RunNews): string {

@@ -11,6 +11,7 @@ const STEPS: ReadonlySet<string> = new Set([
   "approval_denied",
   "collector_started",
   "collector_finished",
+  "artifact_stored",
   "approved",
   "intent",
   "executed",

@@ -93,7 +93,10 @@ function dateOf(at: Date): string {
 
 function buttonsOf(news: RunNews, view: SlackView, story: Story): readonly object[] {
   const { approval, run } = news;
-  const open = linkButton("Open run", view.links.run(run.id));
+  const open = [
+    ...linkButton("Open run", view.links.run(run.id)),
+    ...linkButton("Diagnostics", news.collection?.link, "fettle_diagnostics"),
+  ];
   const asked = isAsked(news) && approval !== undefined;
   if (view.buttonValue === undefined) {
     const page = asked

@@ -47,7 +47,7 @@ const STATUSES: ReadonlyMap<RunState, Status> = new Map<RunState, Status>([
         : `${approval.votes.length} of ${approval.quorum} people said yes`,
   ],
   ["approved", (news) => `approved by ${decidedBy(news)}`],
-  ["intent", (news) => `approved by ${decidedBy(news)}, executing`],
+  ["intent", (news) => `approved by ${decidedBy(news)}, executing${stepOf(news)}`],
   [
     "verifying",
     (news) =>
@@ -65,6 +65,13 @@ const STATUSES: ReadonlyMap<RunState, Status> = new Map<RunState, Status>([
     (news, why) => `Dry run, approved by ${decidedBy(news)}: nothing was changed${why}`,
   ],
 ]);
+
+/** How far an action is that goes pod by pod. */
+function stepOf({ run: { plan, progress } }: RunNews): string {
+  if (plan?.effect.kind !== "evict") return "";
+  const { evicted } = progress;
+  return ` ${Array.isArray(evicted) ? evicted.length : 0}/${plan.effect.pods.length}`;
+}
 
 function reasonOf({ approval }: RunNews): string {
   return approval?.reason === undefined ? "" : `: ${approval.reason}`;

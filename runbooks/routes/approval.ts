@@ -1,4 +1,4 @@
-import express, { type Express, type RequestHandler, type Response } from "express";
+import express, { type Express } from "express";
 import { z } from "zod";
 import { HttpProblem } from "../../lib/problem.ts";
 import type { Secret } from "../../lib/secret.ts";
@@ -12,8 +12,10 @@ import {
 } from "../approval/answer.ts";
 import { peopleOf } from "../approval/authorize.ts";
 import { approverOf } from "../approval/links.ts";
-import { findRun } from "../ledger.ts";
-import { answeredPage, approvalPage } from "../pages/approval.ts";
+import { composeRun } from "../notify/compose.ts";
+import { answeredPage, personalPage } from "../pages/approval.ts";
+import { sendPage } from "./answer.ts";
+import { fromOwnPage } from "./guarded.ts";
 
 const FORM_LIMIT_BYTES = 16 * 1024;
 
@@ -28,14 +30,12 @@ export function addApprovalRoutes(app: Express, deps: ApprovalRouteDeps): void {
   for (const verdict of ["approve", "reject"] as const) {
     app.get(`/${verdict}`, async (request, response) => {
       const link = await readLink(request.query, deps);
-      const run = await findRun(link.approval.runId, deps.database);
-      if (run === undefined) throw unknownLink();
       const { approval } = link;
-      const open = approval.state === "pending";
-      const text = open
-        ? approvalPage({ ...link, run, verdict })
-        : closedPage(approval.state, approval.decidedBy);
-      sendPage(response, open ? 200 : 409, text);
+      const news = await composeRun(approval.runId, deps.database);
+      if (news === undefined) throw unknownLink();
+      if (approval.state === "pending")
+        sendPage(response, personalPage({ approval, news }, { ...link, verdict }));
+      else sendPage(response, closedPage(approval, approval.state, approval.decidedBy), 409);
     });
     app.post(`/${verdict}`, fromOwnPage, form, async (request, response) => {
       const { approval, approver: by, reason } = await readLink(request.body, deps);
@@ -47,25 +47,19 @@ export function addApprovalRoutes(app: Express, deps: ApprovalRouteDeps): void {
         reason,
       };
       const outcome = await answerApproval(answer, deps.approvers, deps);
-      sendPage(response, ...outcomePage(outcome, answer.verdict));
+      const [status, text] = outcomePage(outcome, answer.verdict, approval);
+      sendPage(response, text, status);
     });
   }
 }
 
-/**
- * A form on somebody else's page must not press our button. Browsers say where a form stands; `Origin` says nothing here,
- * because our pages send no referrer. Programs that say nothing are let through: they need the link's token anyway.
- */
-const fromOwnPage: RequestHandler = (request, _response, next) => {
-  const site = request.get("sec-fetch-site") ?? "none";
-  if (site !== "same-origin" && site !== "none")
-    throw new HttpProblem(403, "Not allowed", "Answer on the page that the link opens.");
-  next();
-};
-
 const linkSchema = z.object({
-  id: z.string().max(64),
-  token: z.string().max(128),
+  id: z.string().regex(/^[\w-]{1,64}$/), // PostgreSQL takes no NUL
+  // A person pastes the whole link, as it came.
+  token: z
+    .string()
+    .max(2000)
+    .transform((text) => /[?&]token=([\w-]{1,128})/.exec(text)?.[1] ?? text.trim()),
   reason: z
     .string()
     .max(500)
@@ -106,26 +100,20 @@ function unknownLink(): HttpProblem {
 function outcomePage(
   outcome: AnswerOutcome,
   verdict: Answer["verdict"],
+  approval: Approval,
 ): [status: number, text: string] {
   switch (outcome.kind) {
-    case "decided":
-      return [
-        200,
-        answeredPage(
-          verdict === "approved" ? "Approved" : "Rejected",
-          `Run ${outcome.runId} goes on.`,
-        ),
-      ];
-    case "counted":
-      return [
-        200,
-        answeredPage(
-          "Counted",
-          `Your answer is one of ${outcome.have}; ${outcome.need} people must say yes. Run ${outcome.runId} waits.`,
-        ),
-      ];
+    case "decided": {
+      const title = verdict === "approved" ? "Approved" : "Rejected";
+      const end = verdict === "approved" ? "goes on" : "has ended";
+      return [200, answeredPage(title, `Run ${outcome.runId} ${end}.`, outcome.runId)];
+    }
+    case "counted": {
+      const text = `Your answer is one of ${outcome.have}; ${outcome.need} people must say yes. Run ${outcome.runId} waits.`;
+      return [200, answeredPage("Counted", text, outcome.runId)];
+    }
     case "closed":
-      return [409, closedPage(outcome.state, outcome.by)];
+      return [409, closedPage(approval, outcome.state, outcome.by)];
     case "not_allowed":
       throw new HttpProblem(403, "Not allowed", outcome.why);
     case "not_found":
@@ -133,13 +121,7 @@ function outcomePage(
   }
 }
 
-function closedPage(state: string, by: string | undefined): string {
-  return answeredPage(
-    "Already decided",
-    `This request is ${state}${by === undefined ? "" : ` by ${by}`}. Nothing was changed now.`,
-  );
-}
-
-function sendPage(response: Response, status: number, text: string): void {
-  response.status(status).set("Cache-Control", "no-store").type("html").send(text);
+function closedPage({ runId }: Approval, state: string, by: string | undefined): string {
+  const text = `This request is ${state}${by === undefined ? "" : ` by ${by}`}. Nothing was changed now.`;
+  return answeredPage("Already decided", text, runId);
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Secret } from "../../lib/secret.ts";
 import {
   answerApproval,
+  closedText,
   denyAnswer,
   findApproval,
   type AnswerDeps,
@@ -9,7 +10,9 @@ import {
   type Approval,
 } from "../approval/answer.ts";
 import { askAgain } from "../approval/ask-again.ts";
+import { allowListFor, answerRight } from "../approval/authorize.ts";
 import { readButton } from "../approval/links.ts";
+import { rejectModal, type ModalMemory, type Submission } from "./reject-modal.ts";
 
 export interface ClickDeps extends AnswerDeps {
   /** RUNBOOK_APPROVERS */
@@ -19,6 +22,8 @@ export interface ClickDeps extends AnswerDeps {
   /** Clicks from elsewhere are refused; undefined: any. */
   readonly teamId: string | undefined;
   readonly appId: string | undefined;
+  /** Asks for a reason; false when it could not. Undefined without a bot: then nobody is asked. */
+  readonly openModal?: ((triggerId: string, view: object) => Promise<boolean>) | undefined;
 }
 
 const id = z.string().max(64);
@@ -32,6 +37,7 @@ const clickSchema = z.object({
   channel: z.object({ id }).nullish(),
   container: z.object({ message_ts: id.optional() }).optional(),
   response_url: z.string().max(2_000).optional(),
+  trigger_id: z.string().max(500).optional(),
   actions: z
     .array(z.object({ action_id: z.string().max(255), value: z.string().max(2_000).optional() }))
     .min(1)
@@ -61,37 +67,100 @@ export async function takeClick(click: Click, deps: ClickDeps): Promise<string |
   const verdict = VERDICTS[action?.action_id as keyof typeof VERDICTS] as
     (typeof VERDICTS)[keyof typeof VERDICTS] | undefined;
   if (verdict === undefined) return undefined;
-  const button = readButton(action?.value ?? "", verdict, deps.approvalSecret);
+  const value = action?.value ?? "";
+  const press: Press = {
+    appId: click.api_app_id,
+    teamId: click.team?.id,
+    channel: click.channel?.id,
+    messageTs: click.container?.message_ts,
+    user: click.user.id,
+  };
+  const asked = await requestOf(value, verdict, press, deps);
+  if (typeof asked === "string") return asked;
+  if (verdict === "ask_again") return askAgain(asked, press.user, deps);
+  const { trigger_id: trigger, response_url: responseUrl } = click;
+  const memory = { value, channel: press.channel, messageTs: press.messageTs, responseUrl };
+  if (verdict === "rejected" && (await asksWhy(asked, press.user, trigger, memory, deps)))
+    return undefined;
+  return answered(asked, verdict, press.user, undefined, deps);
+}
+
+/** The reason that a dialog asked for: now the rejection counts, if the person may still answer. */
+export async function takeReason(
+  { memory, reason, ...from }: Submission,
+  deps: ClickDeps,
+): Promise<string | undefined> {
+  const press = { ...from, channel: memory.channel, messageTs: memory.messageTs };
+  const asked = await requestOf(memory.value, "rejected", press, deps);
+  if (typeof asked === "string") return asked;
+  return answered(asked, "rejected", press.user, reason, deps);
+}
+
+/** Who pressed, and where; as Slack says. */
+interface Press {
+  readonly appId: string;
+  readonly teamId: string | undefined;
+  readonly channel: string | undefined;
+  readonly messageTs: string | undefined;
+  readonly user: string;
+}
+
+/** The request that a button is of, or what to tell the person instead; a refused attempt is on record. */
+async function requestOf(
+  value: string,
+  verdict: Parameters<typeof readButton>[1],
+  press: Press,
+  deps: ClickDeps,
+): Promise<Approval | string> {
+  const button = readButton(value, verdict, deps.approvalSecret);
   const approval = button && (await findApproval(button.approvalId, deps.database));
   if (approval === undefined) return "This button belongs to no request that Fettle knows.";
-  const refusal = foreignTo(approval, button?.planHashStart ?? "", click, deps);
-  const answer = { by: click.user.id, via: "slack" } as const;
-  if (refusal !== undefined) {
-    await denyAnswer(approval, answer, refusal, deps);
-    return `Refused: ${refusal}.`;
-  }
-  if (verdict === "ask_again") return askAgain(approval, click.user.id, deps);
-  const request = { ...answer, approvalId: approval.id, verdict, reason: undefined };
-  const outcome = await answerApproval(request, deps.approvers, deps);
-  // Both attempts stay on record, and the message is drawn anew for whoever looks at an old copy.
-  if (outcome.kind === "closed") await denyAnswer(approval, answer, closedText(outcome), deps);
-  return textOf(outcome);
+  const refusal = foreignTo(approval, button?.planHashStart ?? "", press, deps);
+  if (refusal === undefined) return approval;
+  await denyAnswer(approval, { by: press.user, via: "slack" }, refusal, deps);
+  return `Refused: ${refusal}.`;
+}
+
+/** Only those are asked why whose rejection would count; without a dialog it counts at once. */
+async function asksWhy(
+  approval: Approval,
+  user: string,
+  trigger: string | undefined,
+  memory: ModalMemory,
+  { openModal, approvers, groups }: ClickDeps,
+): Promise<boolean> {
+  if (openModal === undefined || trigger === undefined) return false;
+  const list = allowListFor(approval, approvers);
+  const open = approval.state === "pending";
+  if (!open || (await answerRight(user, approval, list, groups)).kind !== "may") return false;
+  return openModal(trigger, rejectModal(approval, memory));
+}
+
+async function answered(
+  { id: approvalId }: Approval,
+  verdict: "approved" | "rejected",
+  by: string,
+  reason: string | undefined,
+  deps: ClickDeps,
+): Promise<string | undefined> {
+  const answer = { approvalId, verdict, by, via: "slack", reason } as const;
+  return textOf(await answerApproval(answer, deps.approvers, deps));
 }
 
 /** Why the click did not come from the message that asks, or undefined. */
 function foreignTo(
-  { planHash, channel, messageTs }: Approval,
+  approval: Approval,
   planHashStart: string,
-  click: Click,
+  press: Press,
   { teamId, appId }: ClickDeps,
 ): string | undefined {
+  const { planHash, channel, messageTs } = approval;
   const differs = (known: string | undefined, given: string | undefined) =>
     known !== undefined && known !== given;
-  if (differs(teamId, click.team?.id)) return "the click comes from another workspace";
-  if (differs(appId, click.api_app_id)) return "the click comes from another app";
-  if (differs(channel, click.channel?.id)) return "the click comes from another channel";
-  if (differs(messageTs, click.container?.message_ts))
-    return "the click comes from another message";
+  if (differs(teamId, press.teamId)) return "the click comes from another workspace";
+  if (differs(appId, press.appId)) return "the click comes from another app";
+  if (differs(channel, press.channel)) return "the click comes from another channel";
+  if (differs(messageTs, press.messageTs)) return "the click comes from another message";
   return planHash.startsWith(planHashStart) && planHashStart !== ""
     ? undefined
     : "the plan has changed since";
@@ -110,8 +179,4 @@ function textOf(outcome: AnswerOutcome): string | undefined {
     case "not_found":
       return "This request does not exist any more.";
   }
-}
-
-function closedText({ state, by }: Extract<AnswerOutcome, { kind: "closed" }>): string {
-  return `the request is already ${state}${by === undefined ? "" : ` by ${by}`}`;
 }

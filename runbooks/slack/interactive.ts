@@ -1,7 +1,8 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
 import { postJson } from "../../lib/post-json.ts";
-import { readClick, takeClick, type ClickDeps } from "./click.ts";
+import { readClick, takeClick, takeReason, type ClickDeps } from "./click.ts";
+import { readSubmission } from "./reject-modal.ts";
 
 /** Slack shows an error after 3 s. What takes longer is acknowledged, and its result is told afterwards. */
 const ACK_MS = 2_000;
@@ -37,23 +38,24 @@ export function openInteractive(deps: InteractiveDeps): Interactive {
   };
   return {
     take: async (body, firstTime) => {
-      const click = readClick(body);
-      if (click === undefined) return;
-      const work = (async () => ((await firstTime) ? takeClick(click, deps) : undefined))().catch(
+      const pressed = pressedIn(body, deps);
+      if (pressed === undefined) return;
+      const { responseUrl, answer } = pressed;
+      const work = (async () => ((await firstTime) ? answer() : undefined))().catch(
         (error: unknown) => {
           log.error("a click in Slack failed", { error });
           return UNSURE;
         },
       );
       const done = work.then((text) => {
-        if (text !== undefined) tell(click.response_url, text);
+        if (text !== undefined) tell(responseUrl, text);
         return true;
       });
       const waiting = new AbortController();
       const late = clock.sleep(ACK_MS, waiting.signal).then(() => false);
       const inTime = await Promise.race([done, late]);
       waiting.abort();
-      if (!inTime) tell(click.response_url, "Fettle is still checking your click.");
+      if (!inTime) tell(responseUrl, "Fettle is still checking your click.");
     },
     stop: async () => {
       const timer = setTimeout(() => {
@@ -63,6 +65,17 @@ export function openInteractive(deps: InteractiveDeps): Interactive {
       clearTimeout(timer);
     },
   };
+}
+
+/** A button of ours, or a dialog that one of them opened; undefined for everything else. */
+function pressedIn(body: unknown, deps: ClickDeps) {
+  const click = readClick(body);
+  if (click !== undefined)
+    return { responseUrl: click.response_url, answer: async () => takeClick(click, deps) };
+  const submission = readSubmission(body);
+  if (submission === undefined) return undefined;
+  const { responseUrl } = submission.memory;
+  return { responseUrl, answer: async () => takeReason(submission, deps) };
 }
 
 /** To the person who clicked only. Nothing depends on it: what it says is on the run's page as well. */

@@ -1,4 +1,5 @@
 import { canonicalJson, sha256Hex } from "../../lib/canonical.ts";
+import { failpoint } from "../../lib/failpoint.ts";
 import type { Prepared } from "../actions/types.ts";
 import { decide } from "../decide.ts";
 import { decisionRecord } from "../decision-record.ts";
@@ -35,6 +36,7 @@ export async function decideAndAsk(run: Run, deps: RunDeps): Promise<Progress> {
   if (stop !== undefined) return finish(run, deps, "skipped_target", stop.text, step);
 
   const detail = { plan, plan_hash: planHash, path: decision.path };
+  await failpoint("decided");
   const { approval } = verdict;
   if (approval === undefined) {
     return move(run, deps, {

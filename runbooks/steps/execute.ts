@@ -53,7 +53,8 @@ function contextOf(run: Run, plan: Plan, deps: RunDeps): ApplyContext {
     stopReason: async () =>
       (await leaseObjection(run, deps)) ?? (await authorityObjection(run, plan, deps)),
     record: async (progress, detail) => {
-      const audit = [{ event: "progress", actor: "fettle", detail: { ...detail } }];
+      const event = { event: "progress", actor: "fettle", detail: { ...detail } };
+      const audit = detail === undefined ? [] : [event];
       await recordProgress(run, { progress, audit }, deps.database);
     },
   };

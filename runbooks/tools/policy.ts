@@ -3,27 +3,16 @@ import { parse } from "yaml";
 import type { Environment } from "../../lib/config.ts";
 import { messageOf } from "../../lib/error.ts";
 import type { Log } from "../../lib/log.ts";
-import type { Queryable } from "../../lib/postgres.ts";
 import { actionNames } from "../actions/index.ts";
 import { killedBy } from "../kill-switch.ts";
 import { argumentProblem } from "../policy/arguments.ts";
 import { parsePolicyMap, type PolicyMapContext } from "../policy/document.ts";
 import { explain, rulesFor } from "../policy/explain.ts";
-import { parsePolicy, parseRules, PolicyError } from "../policy/parse.ts";
-import { LAST_GOOD_SECONDS } from "../policy/source.ts";
-import { storedPolicy } from "../policy/versions.ts";
+import { policyNow, type PolicyInForce } from "../policy/in-force.ts";
+import { parseRules, PolicyError } from "../policy/parse.ts";
 import { isOpen } from "../policy/window.ts";
 import type { Explanation, PolicyDocument, PolicyRule } from "../types/policy.ts";
 import { withDatabase } from "./with-database.ts";
-
-/** The policy that is in force, as far as the database knows. */
-export interface PolicyInForce {
-  readonly document: PolicyDocument;
-  /** Undefined when no executor has read one: then this is what RUNBOOK_AUTOFIX_POLICY says here. */
-  readonly readAt: Date | undefined;
-  /** Why it is not in force, or why a newer one cannot be read. */
-  readonly problem: string | undefined;
-}
 
 export interface PolicyQuestion {
   readonly namespace: string;
@@ -42,7 +31,7 @@ export interface PolicyAnswer extends Explanation, Omit<PolicyInForce, "document
 
 /** `fettle policy show`. */
 export async function policyInForce(env: Environment, log: Log): Promise<PolicyInForce> {
-  return withDatabase(env, log, async (database, { policy }) => readPolicy(database, policy));
+  return withDatabase(env, log, async (database, { policy }) => policyNow(database, policy));
 }
 
 /** `fettle policy explain`: which line holds for an alert about an app, and why no other one does. */
@@ -52,7 +41,7 @@ export async function explainPolicy(
   log: Log,
 ): Promise<PolicyAnswer> {
   return withDatabase(env, log, async (database, { policy }) => {
-    const { document, ...reading } = await readPolicy(database, policy);
+    const { document, ...reading } = await policyNow(database, policy);
     const explanation = explain(document, question, question.trigger, question.reason);
     const killed = await killedBy(question, database);
     const { rows } = await database.query<{ now: Date }>("SELECT now()");
@@ -75,25 +64,9 @@ export async function policyRulesFor(
   log: Log,
 ): Promise<Omit<PolicyInForce, "document"> & { readonly rules: ReturnType<typeof rulesFor> }> {
   return withDatabase(env, log, async (database, { policy }) => {
-    const { document, ...reading } = await readPolicy(database, policy);
+    const { document, ...reading } = await policyNow(database, policy);
     return { ...reading, rules: rulesFor(document, place) };
   });
-}
-
-async function readPolicy(database: Queryable, environment: string): Promise<PolicyInForce> {
-  const stored = await storedPolicy(database);
-  if (stored.document === undefined) {
-    const document = parsePolicy(environment, actionNames);
-    const problem =
-      stored.problem ?? "no executor has read a policy yet: this is the environment's";
-    return { document, readAt: undefined, problem };
-  }
-  const { document, readAt, ageSeconds } = stored;
-  const old = `nobody has read it for ${Math.floor(ageSeconds / 60)} minutes: nothing is allowed`;
-  const stop = document.disabled === undefined ? null : `disabled: ${document.disabled}`;
-  const problems = [stop, stored.problem, ageSeconds > LAST_GOOD_SECONDS ? old : null];
-  const told = problems.filter((problem) => problem !== null);
-  return { document, readAt, problem: told.length === 0 ? undefined : told.join("; ") };
 }
 
 export type PolicyCheck =

@@ -21,6 +21,13 @@ export const actionRules: readonly Rule[] = [
   rule("autoscaling", ["horizontalpodautoscalers"], ["list", "patch"]),
 ];
 
+/** What diagnostics read besides: of ConfigMaps the names are kept, never what is in them. */
+export const diagnosticsRules: readonly Rule[] = [
+  rule("apps", ["controllerrevisions"], ["list"]),
+  rule("", ["events", "configmaps"], ["list"]),
+  rule("", ["pods/log"], ["get"]),
+];
+
 function rule(group: string, resources: readonly string[], verbs: readonly string[]): Rule {
   return { apiGroups: [group], resources, verbs };
 }
@@ -53,7 +60,12 @@ export function rbacManifest({ namespaces, serviceAccount }: RbacRequest): strin
     .flatMap((namespace) => {
       const metadata = { name: "fettle-executor", namespace };
       return [
-        { apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role", metadata, rules: actionRules },
+        {
+          apiVersion: "rbac.authorization.k8s.io/v1",
+          kind: "Role",
+          metadata,
+          rules: [...actionRules, ...diagnosticsRules],
+        },
         {
           apiVersion: "rbac.authorization.k8s.io/v1",
           kind: "RoleBinding",

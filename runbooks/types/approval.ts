@@ -1,5 +1,6 @@
 import type { Queryable } from "../../lib/postgres.ts";
 import type { PlanEffect } from "./plan.ts";
+import type { RuleOptions } from "./policy.ts";
 import type { Run } from "./run.ts";
 
 /** What people are asked for. */
@@ -28,6 +29,10 @@ export interface Approvals {
   request(tx: Queryable, request: ApprovalRequest): Promise<Date>;
   /** Ends the waiting without a person; false when somebody was faster. */
   close(tx: Queryable, runId: string, state: "expired" | "cancelled"): Promise<boolean>;
-  /** Why the run has no valid approval now, or undefined: people lose their right between a click and the action. */
-  objection(run: Run): Promise<string | undefined>;
+  /**
+   * Why the run has no valid approval now, or undefined: people lose their right between a click and the action.
+   *
+   * @param rule the policy's options as they are now: whom it does not name any more has not approved
+   */
+  objection(run: Run, rule?: RuleOptions): Promise<string | undefined>;
 }

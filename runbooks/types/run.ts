@@ -12,30 +12,35 @@ export const ACTIVE_STATES = [
 ] as const;
 export type ActiveState = (typeof ACTIVE_STATES)[number];
 
-export type SkippedState =
-  | "skipped_disabled"
-  | "skipped_not_allowed"
-  | "skipped_no_policy"
-  | "skipped_no_approval"
-  | "skipped_window"
-  | "skipped_cooldown"
-  | "skipped_max_unhealthy"
-  | "skipped_circuit"
-  | "skipped_shadow"
-  | "skipped_dry_run"
-  | "skipped_truncated"
-  | "skipped_target";
+const SKIPPED_STATES = [
+  "skipped_disabled",
+  "skipped_not_allowed",
+  "skipped_no_policy",
+  "skipped_no_approval",
+  "skipped_window",
+  "skipped_cooldown",
+  "skipped_max_unhealthy",
+  "skipped_circuit",
+  "skipped_shadow",
+  "skipped_dry_run",
+  "skipped_truncated",
+  "skipped_target",
+] as const;
+export type SkippedState = (typeof SKIPPED_STATES)[number];
 
-type FinalState =
-  | SkippedState
-  | "succeeded"
-  | "failed"
-  | "unknown"
-  | "rejected"
-  | "expired"
-  | "cancelled"
-  | "plan_stale"
-  | "resolved_before_action";
+/** How a run may end. */
+export const FINAL_STATES = [
+  "succeeded",
+  "failed",
+  "unknown",
+  "rejected",
+  "expired",
+  "cancelled",
+  "plan_stale",
+  "resolved_before_action",
+  ...SKIPPED_STATES,
+] as const;
+type FinalState = (typeof FINAL_STATES)[number];
 
 export type RunState = ActiveState | FinalState;
 
@@ -75,6 +80,8 @@ export interface Run {
   /** The person who started it; undefined when an alert did. */
   readonly requestedBy: string | undefined;
   readonly retryOf: string | undefined;
+  /** Started again only to see what would happen. */
+  readonly dryRun: boolean;
   /** Every sender whose alert is part of it. */
   readonly sources: readonly string[];
   readonly leaseToken: string;

@@ -5,6 +5,8 @@ export interface Health {
   readonly kind: "healthy" | "sick" | "no data" | "unknown" | "not asked";
   readonly text: string;
   readonly value?: number;
+  /** How long the runbook wants it to stay so; undefined where it does not say. */
+  readonly holdSeconds?: number | undefined;
 }
 
 /** Asks the metric behind a run's alert. Never rejects. */

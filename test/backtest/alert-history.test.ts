@@ -192,7 +192,7 @@ test("Prometheus' ALERTS are joined to intervals over all answers", async () => 
     series("twice", (minutes) => (minutes >= 5 && minutes < 10) || minutes === 50),
     series("open", (minutes) => minutes >= 590),
   ]);
-  const options = { url: prometheus.url, token: new Secret("t0ken"), stepSeconds: 60 };
+  const options = { access: { url: prometheus.url, token: new Secret("t0ken") }, stepSeconds: 60 };
 
   const alerts = await read(prometheusAlerts(options));
 
@@ -218,7 +218,7 @@ test("Prometheus' ALERTS are joined to intervals over all answers", async () => 
 
 test("an answer that is too large is asked for in halves, and the intervals stay whole", async () => {
   prometheus = await startFakePrometheus(() => [series("long", (minutes) => minutes < 300)]);
-  const options = { url: prometheus.url, token: undefined, stepSeconds: 60, answerBytesMax: 1_000 };
+  const options = { access: { url: prometheus.url }, stepSeconds: 60, answerBytesMax: 1_000 };
 
   const alerts = await read(prometheusAlerts(options));
 
@@ -228,7 +228,7 @@ test("an answer that is too large is asked for in halves, and the intervals stay
 
 test("an error that may pass is tried again; a refusal is told", async () => {
   prometheus = await startFakePrometheus(() => [series("a", (minutes) => minutes < 2)]);
-  const options = { url: prometheus.url, token: undefined, stepSeconds: 60 };
+  const options = { access: { url: prometheus.url }, stepSeconds: 60 };
   prometheus.faults.push({ status: 503 }, "reset");
 
   expect(await read(prometheusAlerts(options))).toHaveLength(1);

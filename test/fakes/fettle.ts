@@ -8,6 +8,8 @@ type Env = Readonly<Record<string, string>>;
 /** A fettle service as a process of its own, started as an operator starts it. */
 export interface FettleProcess {
   readonly url: string;
+  /** Of the service itself: the shell that started it has become it. */
+  readonly pid: number;
   readonly output: () => string;
   /** Resolves with the exit code (null after a kill). */
   readonly exited: Promise<number | null>;
@@ -22,9 +24,9 @@ function inherited(): Record<string, string | undefined> {
   return { PATH: process.env["PATH"], FETTLE_TEST_FOLDER: process.env["FETTLE_TEST_FOLDER"] };
 }
 
-const READY_TIMEOUT_MS = 20_000;
+const READY_TIMEOUT_MS = 60_000; // on a machine that runs other tests beside it
 
-/** Starts `bin/fettle <service>` on a free port (in the variable `portName`) and waits until it is ready. */
+/** Starts `bin/fettle <service>` (with its options) on a free port (in the variable `portName`) and waits until it is ready. */
 export async function startFettle(
   service: string,
   portName: string,
@@ -32,7 +34,7 @@ export async function startFettle(
   port?: number,
 ): Promise<FettleProcess> {
   const ownPort = port ?? (await freePort());
-  const child = spawn("bin/fettle", [service], {
+  const child = spawn("bin/fettle", service.split(" "), {
     env: { ...inherited(), ...env, [portName]: String(ownPort) },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -58,6 +60,7 @@ export async function startFettle(
   });
   return {
     url,
+    pid: child.pid ?? 0,
     output: () => output,
     exited,
     stop: async () => end("SIGTERM"),

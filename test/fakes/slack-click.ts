@@ -24,6 +24,46 @@ export function signSlack(secret: string, at: number, body: string): string {
 
 let clicks = 0;
 
+interface GivenSubmission extends Pick<GivenClick, "secret" | "user" | "team" | "app"> {
+  /** What `views.open` was given. */
+  readonly view: { readonly callback_id?: unknown; readonly private_metadata?: unknown };
+  readonly reason: string | null;
+}
+
+/** The request that Slack sends for a dialog that was filled in and sent. */
+export function signedSubmission(submission: GivenSubmission): ReturnType<typeof signedClick> {
+  clicks += 1;
+  const { team = "T0FETTLE", app = "A0FETTLE", user, view, reason } = submission;
+  return signed(submission.secret, Math.floor(Date.now() / 1000), {
+    type: "view_submission",
+    api_app_id: app,
+    team: { id: team, domain: "fettle" },
+    user: { id: user, username: "anybody", name: "anybody", team_id: team },
+    trigger_id: `${clicks}.trigger`,
+    view: {
+      id: `V0${clicks}`,
+      type: "modal",
+      ...view,
+      state: { values: { fettle_reason: { reason: { type: "plain_text_input", value: reason } } } },
+      hash: "1.abc",
+    },
+    response_urls: [],
+    is_enterprise_install: false,
+  });
+}
+
+function signed(secret: string, at: number, payload: object) {
+  const body = new URLSearchParams({ payload: JSON.stringify(payload) }).toString();
+  return {
+    body,
+    headers: {
+      "content-type": "application/x-www-form-urlencoded",
+      "x-slack-request-timestamp": String(at),
+      "x-slack-signature": signSlack(secret, at, body),
+    },
+  };
+}
+
 /** The request that Slack sends to `/slack/interactive` for a click: its exact bytes and headers. */
 export function signedClick(click: GivenClick): {
   readonly body: string;
@@ -32,7 +72,7 @@ export function signedClick(click: GivenClick): {
   clicks += 1;
   const at = click.at ?? Math.floor(Date.now() / 1000);
   const { channel = "C0FETTLE", messageTs = "1795240000.000001", team = "T0FETTLE" } = click;
-  const payload = {
+  return signed(click.secret, at, {
     type: "block_actions",
     api_app_id: click.app ?? "A0FETTLE",
     token: "deprecated",
@@ -54,14 +94,5 @@ export function signedClick(click: GivenClick): {
       },
     ],
     state: { values: {} },
-  };
-  const body = new URLSearchParams({ payload: JSON.stringify(payload) }).toString();
-  return {
-    body,
-    headers: {
-      "content-type": "application/x-www-form-urlencoded",
-      "x-slack-request-timestamp": String(at),
-      "x-slack-signature": signSlack(click.secret, at, body),
-    },
-  };
+  });
 }

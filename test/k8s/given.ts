@@ -112,7 +112,7 @@ export function worker(): Worker {
         stopReason: async () => state.stopReason(),
         record: async (progress, detail) => {
           state.progress = progress;
-          state.records.push(detail);
+          if (detail !== undefined) state.records.push(detail);
         },
       };
       return actionNamed(plan.action).apply(plan, context, cluster);

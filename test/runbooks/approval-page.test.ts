@@ -139,9 +139,10 @@ describe("looking at the page", () => {
     const text = await page.text();
 
     expect(page.status).toBe(200);
-    expect(text).not.toMatch(/<script|<img|<b>|onerror='/);
+    expect(text).not.toMatch(/<script(?! src="\/assets\/pages\.js" defer>)|<img|<b>|onerror='/);
     const escaped =
       "&lt;script&gt;alert(1)&lt;/script&gt;&quot;&gt;&lt;img src=x onerror=&#39;alert(2)&#39;&gt;&lt;/dd&gt;&amp;lt;";
+    // summary, sparkline, z-score, and the reason in what fired and in the evidence
     expect(text.split(escaped)).toHaveLength(1 + 5);
   });
 
@@ -193,6 +194,20 @@ describe("pressing the button", () => {
     expect((await from("cross-site")).status).toBe(403);
     expect((await from("same-site")).status).toBe(403);
     expect((await from("same-origin")).status).toBe(200);
+  });
+
+  test("takes the whole link that a person pastes into the page of the request", async () => {
+    const request = await givenRequest();
+    const { approvalId: id } = request;
+    const query = new URLSearchParams({ id, token: await request.tokenOf("ana") }).toString();
+
+    const answer = await press("approve", {
+      id,
+      token: ` https://fettle.example/approve?${query}`,
+    });
+
+    expect(answer.status).toBe(200);
+    await waitUntil("the patch", 10_000, async () => patchesOf(request) === 1);
   });
 
   test("rejects: the run has ended, and nothing is changed in the cluster", async () => {

@@ -54,3 +54,34 @@ test("short secrets and a policy that cannot be read are told together, without 
     ),
   ]);
 });
+
+test("a policy may name restart_container only where there is a hypervisor to ask", () => {
+  const policy = { RUNBOOK_AUTOFIX_POLICY: "down=restart_container" };
+  const hypervisor = {
+    RUNBOOK_HYPERVISOR_URL: "https://hypervisor.example.com",
+    RUNBOOK_HYPERVISOR_TOKEN: "hv_0123456789abcdef",
+  };
+
+  expect(problemsOf(policy)).toEqual([
+    "RUNBOOK_AUTOFIX_POLICY: line 1, column 6: restart_container needs a hypervisor: RUNBOOK_HYPERVISOR_URL is not set",
+  ]);
+  expect(problemsOf({ ...policy, ...hypervisor })).toEqual([]);
+  expect(problemsOf({ ...hypervisor, RUNBOOK_AUTOFIX_POLICY: "down=restart_container:2" })).toEqual(
+    [expect.stringContaining("restart_container has no argument")],
+  );
+});
+
+test("a hypervisor without a token, or with files that cannot be used, is no hypervisor", () => {
+  const url = { RUNBOOK_HYPERVISOR_URL: "http://hypervisor:8443" };
+  const token = { RUNBOOK_HYPERVISOR_TOKEN: "hv_0123456789abcdef" };
+  const both = "RUNBOOK_HYPERVISOR_URL and RUNBOOK_HYPERVISOR_TOKEN: set both or none";
+
+  expect(problemsOf(url)).toEqual([both]);
+  expect(problemsOf(token)).toEqual([both]);
+  expect(
+    problemsOf({ ...url, ...token, RUNBOOK_HYPERVISOR_CA_FILE: "/does/not/exist.pem" }),
+  ).toEqual([
+    "RUNBOOK_HYPERVISOR_CA_FILE: needs an https:// address in RUNBOOK_HYPERVISOR_URL",
+    expect.stringMatching(/^RUNBOOK_HYPERVISOR_CA_FILE: \/does\/not\/exist.pem: ENOENT/),
+  ]);
+});

@@ -62,6 +62,17 @@ test("a container of the hypervisor is found by its name and its project", () =>
   });
 });
 
+test("labels of the hypervisor beside a workload's do not make a container of it", () => {
+  const labels = { container: "nginx", project: "my-cloud-project", namespace: "shop" };
+
+  expect(target({ ...labels, deployment: "web" })).toMatchObject({
+    target: { kind: "deployment", namespace: "shop", name: "web" },
+  });
+  expect(target({ ...labels, statefulset: "db" })).toMatchObject({
+    target: { kind: "statefulset", name: "db" },
+  });
+});
+
 test.each<[Record<string, string>, RegExp]>([
   [{ app: "checkout" }, /namespace/],
   [{ namespace: "shop" }, /pod and app name no workload/],

@@ -147,6 +147,9 @@ receivers: [{ name: fettle }, { name: other }]
     await waitUntil("the alert", 10_000, async () => (await adapter.list()).alerts.length > 0);
 
     const { alerts, upSince } = await adapter.list();
+    // Under a wrong name nothing would fire, and every alert would be taken to be over.
+    const misnamed = alertmanagerAlerts({ url, receiver: "fettle-x", token: undefined });
+    await expect(misnamed.list()).rejects.toThrow('no receiver "fettle-x" (it has fettle, other)');
 
     expect(alerts).toMatchObject([
       { labels: { team: "us" }, fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/) },

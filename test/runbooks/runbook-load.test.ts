@@ -97,6 +97,25 @@ test.each<[string, string, string | RegExp]>([
   expect(told).toMatch(problem);
 });
 
+test("says how it is found out whether an action helped", () => {
+  const read = (verify: string) =>
+    parseCatalog(
+      catalog(`  - { id: a, title: t, match: { metric: m }, verify: ${verify} }`),
+      "f.yaml",
+    )[0]?.verify;
+
+  expect(read('{ query: "up == bool 1", for: 5m }')).toEqual({
+    query: "up == bool 1",
+    holdSeconds: 300,
+  });
+  expect(read("{ for: 90s }")).toEqual({ query: undefined, holdSeconds: 90 });
+  expect(() => read("{}")).toThrow("f.yaml:2: runbooks.0.verify: must name query, for, or both");
+  expect(() => read("{ for: soon }")).toThrow("must be a time such as 90s, 5m or 1h");
+  expect(() => read("{ for: 2h }")).toThrow("must be an hour at most");
+  expect(() => read('{ query: "" }')).toThrow("runbooks.0.verify.query");
+  expect(() => read('{ querry: "up" }')).toThrow('Unrecognized key: "querry"');
+});
+
 test("tells every problem of a file at once", () => {
   expect(
     problemsOf(catalog("  - { id: A, match: { metric: m } }\n  - { id: b, title: t, match: {} }")),

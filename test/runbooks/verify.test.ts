@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { silentLog } from "../../lib/log.ts";
 import type { Database } from "../../lib/postgres.ts";
 import { Secret } from "../../lib/secret.ts";
 import { prometheusSource } from "../../runbooks/adapters/prometheus.ts";
@@ -94,11 +95,11 @@ describe("the metric", () => {
   });
 
   const runOf = (labels: Run["trigger"]["labels"], trigger = "t") =>
-    ({ trigger: { trigger, labels } }) as Run;
+    ({ targetKey: "default/shop/deployment/web", trigger: { trigger, labels } }) as Run;
   const asking = (query: string): Verifier =>
     openVerifier({
       queries: new Map([["t", query]]),
-      source: prometheusSource({ url: prometheus.url, token: undefined }),
+      source: prometheusSource({ url: prometheus.url }, silentLog),
     });
   const labelled = (value: number, app: string) =>
     `label_replace(vector(${value}), "app", "${app}", "", "")`;
@@ -123,6 +124,62 @@ describe("the metric", () => {
     expect(await asking(query).healthy(runOf({ app: "third" }))).toMatchObject({ kind: "no data" });
   });
 
+  test("is that of the run's own workload, also when the alert names only a pod", async () => {
+    const series = (value: number, deployment: string, namespace: string) =>
+      `label_replace(label_replace(vector(${value}), "deployment", "${deployment}", "", ""), "namespace", "${namespace}", "", "")`;
+    const alert = { pod: "web-5d4f8c7b9d-x2x4z" };
+    const well = `${series(1, "web", "shop")} or ${series(0, "switched-off", "shop")} or ${series(0, "web", "other")}`;
+    const sick = `${series(0, "web", "shop")} or ${series(1, "switched-off", "shop")}`;
+
+    expect(await asking(well).healthy(runOf(alert))).toMatchObject({ kind: "healthy" });
+    expect(await asking(sick).healthy(runOf(alert))).toMatchObject({ kind: "sick" });
+  });
+
+  test("is asked by the runbook's own query, before the trigger's, and for as long as it says", async () => {
+    const runbook = { id: "own", trigger: "t", matches: () => true };
+    const verify = { query: "vector(0)", holdSeconds: 60 };
+    const source = prometheusSource({ url: prometheus.url }, silentLog);
+    const verifierFor = (own: Partial<typeof verify>) =>
+      openVerifier({
+        queries: new Map([["t", "vector(1)"]]),
+        source,
+        runbooks: () => [
+          { ...runbook, verify: { query: undefined, holdSeconds: undefined, ...own } },
+        ],
+      });
+    const run = (id: string) => ({ ...runOf({}), runbook: id });
+
+    expect(await verifierFor(verify).healthy(run("own"))).toMatchObject({
+      kind: "sick",
+      holdSeconds: 60,
+    });
+    expect(await verifierFor(verify).healthy(run("other"))).toMatchObject({ kind: "healthy" });
+    expect(await verifierFor({ holdSeconds: 7 }).healthy(run("own"))).toMatchObject({
+      kind: "healthy",
+      holdSeconds: 7,
+    });
+  });
+
+  test("is not known when the runbook has a query and there is no Prometheus to ask", async () => {
+    const verifier = openVerifier({
+      queries: new Map(),
+      source: undefined,
+      runbooks: () => [
+        {
+          id: "own",
+          trigger: "t",
+          matches: () => true,
+          verify: { query: "up", holdSeconds: undefined },
+        },
+      ],
+    });
+
+    expect(await verifier.healthy({ ...runOf({}), runbook: "own" })).toMatchObject({
+      kind: "unknown",
+      text: expect.stringContaining("PROM_URL"),
+    });
+  });
+
   test("is not asked for a trigger without a query, nor for a label that only looks like one", async () => {
     const verifier = asking("vector(1)");
 
@@ -131,7 +188,10 @@ describe("the metric", () => {
   });
 
   test("is not known when nobody answers, and the token is not told", async () => {
-    const source = prometheusSource({ url: "http://127.0.0.1:9", token: new Secret("canary-x") });
+    const source = prometheusSource(
+      { url: "http://127.0.0.1:9", token: new Secret("canary-x") },
+      silentLog,
+    );
     const verifier = openVerifier({ queries: new Map([["t", "up"]]), source });
 
     const health = await verifier.healthy(runOf({}));
@@ -142,7 +202,7 @@ describe("the metric", () => {
 
   test("is asked with the token, and an endless answer is cut off", async () => {
     const fake = await startFakePrometheus(() => []);
-    const source = prometheusSource({ url: fake.url, token: new Secret("canary-x") });
+    const source = prometheusSource({ url: fake.url, token: new Secret("canary-x") }, silentLog);
     fake.faults.push({ body: "x".repeat(2 * 1024 * 1024) }, { status: 503 });
 
     await expect(source.query("up")).rejects.toThrow("longer than");
@@ -183,7 +243,10 @@ describe("a run", () => {
 
     health = HEALTHY;
     await setup.advance(id);
-    expect(await progress()).toEqual({ wellSince: expect.any(String) });
+    expect(await progress()).toEqual({
+      wellSince: expect.any(String),
+      wellSeenAt: expect.any(String),
+    });
     health = SICK;
     await setup.advance(id);
     expect(await progress()).toEqual({});
@@ -202,6 +265,53 @@ describe("a run", () => {
     expect(await setup.events(id)).not.toContain("progress");
   });
 
+  test("that nobody watched for a while was not well all the time", async () => {
+    let health: Health = SICK;
+    const setup = given(database, "unwatched", { verifier: { healthy: async () => health } });
+    const id = await waitingRun(setup);
+    await setup.answer(id, "approved");
+    await setup.advance(id);
+    await setup.deliver([RESOLVED]);
+    health = HEALTHY;
+    await setup.advance(id);
+    // The service was down for 10 minutes.
+    await database.query(
+      `UPDATE runs SET state_since = state_since - interval '10 minutes', progress =
+         (SELECT jsonb_object_agg(key, to_jsonb((value#>>'{}')::timestamptz - interval '10 minutes')) FROM jsonb_each(progress))
+        WHERE id = $1`,
+      [id],
+    );
+
+    await setup.advance(id);
+
+    expect((await setup.runs())[0]?.state).toBe("verifying");
+  });
+
+  test("must stay well for as long as its runbook says, unless the policy's rule says otherwise", async () => {
+    let health: Health = SICK;
+    const setup = given(database, "own-hold", { verifier: { healthy: async () => health } });
+    const id = await waitingRun(setup);
+    await setup.answer(id, "approved");
+    await setup.advance(id);
+    await setup.deliver([RESOLVED]);
+    const wellFor = async (seconds: number) =>
+      database.query(
+        "UPDATE runs SET progress = jsonb_build_object('wellSince', now() - make_interval(secs => $2), 'wellSeenAt', now()) WHERE id = $1",
+        [id, seconds],
+      );
+
+    health = { ...HEALTHY, holdSeconds: 600 };
+    await wellFor(599);
+    await setup.advance(id);
+    expect((await setup.runs())[0]?.state).toBe("verifying");
+    await wellFor(601);
+    await setup.advance(id);
+
+    expect(await setup.runs()).toMatchObject([
+      { state: "succeeded", outcome: expect.stringContaining("for 600 s") },
+    ]);
+  });
+
   test("is unknown when its alert resolved because nothing is measured any more", async () => {
     const setup = given(database, "silent", { verifier: { healthy: async () => NO_DATA } });
     const id = await waitingRun(setup);
@@ -214,5 +324,16 @@ describe("a run", () => {
     expect(await setup.runs()).toMatchObject([
       { state: "unknown", outcome: expect.stringContaining("the metric has no data") },
     ]);
+  });
+
+  test("is unknown when nobody here can look at what was done", async () => {
+    const setup = given(database, "forgotten");
+    const id = await waitingRun(setup);
+    await setup.answer(id, "approved");
+    await setup.advance(id);
+
+    await setup.advance(id, { actions: {}, verifySeconds: 0 }); // another version, or one without a hypervisor
+
+    expect(await setup.runs()).toMatchObject([{ state: "unknown" }]);
   });
 });

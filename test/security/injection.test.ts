@@ -70,7 +70,18 @@ async function newsWith(text: string, state?: string): Promise<RunNews> {
   return news;
 }
 
-async function send(channel: Channel, news: RunNews, event: string): Promise<void> {
+/** A message that can be edited later has a name; all others are only sent. */
+function messageNamed(remoteId: RegExp, remoteChannel?: string) {
+  const sha256 = expect.stringMatching(/^[0-9a-f]{64}$/);
+  return { message: { remoteId: expect.stringMatching(remoteId), remoteChannel, sha256 } };
+}
+
+async function send(
+  channel: Channel,
+  news: RunNews,
+  event: string,
+  expected: object = {},
+): Promise<void> {
   const letter: Letter = {
     id: "1",
     kind: channel.kindsOf(event)[0] ?? "event",
@@ -84,7 +95,7 @@ async function send(channel: Channel, news: RunNews, event: string): Promise<voi
     shown: undefined,
   };
   const sent = await channel.send(letter, news, new AbortController().signal);
-  expect(sent).toBeDefined();
+  expect(sent).toEqual(expected);
 }
 
 /** Slack's texts that it reads as markup. */
@@ -114,8 +125,9 @@ test.each(CASES)("Slack reads no markup out of %j", async (_name, text) => {
     channel: "C0FETTLE",
     buttonValue: () => "v1",
   });
-  await send(channel, await newsWith(text), "approval_pending");
-  await send(channel, await newsWith(text, "failed"), "failed");
+  const message = messageNamed(/^\d+\.\d+$/, "C0FETTLE");
+  await send(channel, await newsWith(text), "approval_pending", message);
+  await send(channel, await newsWith(text, "failed"), "failed", message);
 
   const bodies = slack.calls("chat.postMessage").slice(-2);
   for (const { body } of bodies) expectSafeSlack(body);
@@ -135,6 +147,7 @@ test.each(CASES)("Discord mentions nobody and links nowhere for %j", async (_nam
     connectDiscord({ ...COMMON, url: new Secret(discord.url) }),
     await newsWith(text),
     "approval_pending",
+    messageNamed(/^\w+$/),
   );
 
   const body = discord.taken.at(-1) as {

@@ -1,10 +1,17 @@
 import { Secret } from "../../lib/secret.ts";
+import { findApproval } from "../../runbooks/approval/answer.ts";
 import { buttonValue } from "../../runbooks/approval/links.ts";
+import { waitUntil } from "../fakes/fettle.ts";
 import { signedClick } from "../fakes/slack-click.ts";
 import type { FakeSlack } from "../fakes/slack.ts";
-import { APPROVAL_SECRET, givenService, type GivenService } from "../runbooks/given-service.ts";
+import {
+  APPROVAL_SECRET,
+  givenService,
+  post,
+  type GivenService,
+} from "../runbooks/given-service.ts";
 
-const SIGNING_SECRET = "slack-signing-secret-0123456789abcdef";
+export const SIGNING_SECRET = "slack-signing-secret-0123456789abcdef";
 
 /** A run that waits for its answer. */
 export interface Question {
@@ -14,7 +21,9 @@ export interface Question {
 }
 
 /** The whole service with this Slack, and no breaker in the way. */
-export async function givenSlackService(slack: FakeSlack): Promise<GivenService> {
+export async function givenSlackService(
+  slack: Pick<FakeSlack, "token" | "apiUrl">,
+): Promise<GivenService> {
   return givenService({
     RUNBOOK_APPROVERS: "ana=U0ANA,ivan=U0IVAN,@S0CALL",
     SLACK_SIGNING_SECRET: SIGNING_SECRET,
@@ -23,10 +32,38 @@ export async function givenSlackService(slack: FakeSlack): Promise<GivenService>
     SLACK_TEAM_ID: "T0FETTLE",
     SLACK_APP_ID: "A0FETTLE",
     SLACK_API_URL: slack.apiUrl,
-    RUNBOOKS_INTERNAL_HOSTS: "127.0.0.1",
+    RUNBOOKS_INTERNAL_HOSTS: `127.0.0.1,${new URL(slack.apiUrl).hostname}`,
     RUNBOOK_CIRCUIT_MAX_HOURLY: "1000",
     RUNBOOK_CIRCUIT_MAX_DAILY: "1000",
   });
+}
+
+/** A run whose message, with its buttons, stands in Slack. @param body the alert that opens it */
+export async function shownQuestion(
+  service: GivenService,
+  slack: FakeSlack,
+  app: string,
+  body: string,
+): Promise<Question & { readonly messageTs: string }> {
+  await post(service, body);
+  const find = async () => {
+    const { rows } = await service.database.query<{ id: string }>(
+      "SELECT id FROM runs WHERE app = $1 AND state = 'approval_pending'",
+      [app],
+    );
+    const approval = rows[0] && (await findApproval(rows[0].id, service.database));
+    return approval?.messageTs !== undefined && blocksAt(slack, approval.messageTs) !== "[]"
+      ? approval
+      : undefined;
+  };
+  await waitUntil("the question in Slack", 30_000, async () => (await find()) !== undefined);
+  const { runId = "", id = "", planHash = "", messageTs = "" } = (await find()) ?? {};
+  return { runId, approvalId: id, planHash, messageTs };
+}
+
+/** What the message shows now, as JSON. */
+export function blocksAt({ messages }: FakeSlack, messageTs: string): string {
+  return JSON.stringify(messages.find(({ ts }) => ts === messageTs)?.blocks ?? []);
 }
 
 export type ClickChange = Partial<Parameters<typeof signedClick>[0]> & {

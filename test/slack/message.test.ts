@@ -124,3 +124,24 @@ test("lets a few of many skipped runs stand for all, and does not keep a questio
   expect(world.main().filter(({ text }) => text.includes("breaker"))).toHaveLength(5);
   expect(world.main().filter(({ text }) => text.includes("shop/asked"))).toHaveLength(1);
 });
+
+test("counts the pods while an action goes from one to the next", async () => {
+  const { setup, database } = world;
+  const run = await setup.run({ app: "counted" });
+  const pods = [1, 2, 3].map((at) => ({ name: `pod-${at}`, uid: `uid-${at}` }));
+  await database.query(
+    "UPDATE runs SET plan = jsonb_set(plan, '{effect}', $2::jsonb), progress = $3 WHERE id = $1",
+    [
+      run,
+      JSON.stringify({ kind: "evict", pods, batch: 1 }),
+      JSON.stringify({ evicted: ["uid-1"] }),
+    ],
+  );
+  world.tell();
+  await setup.ask(run);
+  await setup.move(run, "approved", { by: "ana" });
+  await setup.move(run, "intent", { event: "progress" });
+  await world.told();
+
+  expect(JSON.stringify(world.main()[0]?.blocks)).toContain("executing 1/3");
+});

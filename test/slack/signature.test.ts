@@ -32,21 +32,25 @@ test("Slack's own example is accepted, up to five minutes around our clock", () 
     expect(objection({}, new Date(NOW.getTime() + seconds * 1_000))).toBeUndefined();
 });
 
-test.each<[string, Parameters<typeof objection>[0]]>([
-  ["no signature", { signature: undefined }],
-  ["no timestamp", { timestamp: undefined }],
-  ["a timestamp that is no number", { timestamp: "1531420618x" }],
-  ["a negative timestamp", { timestamp: "-1531420618" }],
-  ["another version", { signature: VECTOR.signature.replace("v0=", "v1=") }],
-  ["no version", { signature: VECTOR.signature.slice(3) }],
-  ["a short signature", { signature: VECTOR.signature.slice(0, -1) }],
-  ["an empty signature", { signature: "v0=" }],
-  ["capitals", { signature: VECTOR.signature.toUpperCase() }],
-  ["one bit less", { signature: VECTOR.signature.replace(/3$/, "2") }],
-  ["another body", { body: `${VECTOR.body}&` }],
-  ["the timestamp of another second", { timestamp: "1531420619" }],
-])("%s is refused", (_name, change) => {
-  expect(objection(change)).toBeDefined();
+const FORM = "the signature is missing or of another form";
+const TIME = "the timestamp is missing or no number";
+const WRONG = "the signature is wrong";
+
+test.each<[string, Parameters<typeof objection>[0], string]>([
+  ["no signature", { signature: undefined }, FORM],
+  ["no timestamp", { timestamp: undefined }, TIME],
+  ["a timestamp that is no number", { timestamp: "1531420618x" }, TIME],
+  ["a negative timestamp", { timestamp: "-1531420618" }, TIME],
+  ["another version", { signature: VECTOR.signature.replace("v0=", "v1=") }, FORM],
+  ["no version", { signature: VECTOR.signature.slice(3) }, FORM],
+  ["a short signature", { signature: VECTOR.signature.slice(0, -1) }, FORM],
+  ["an empty signature", { signature: "v0=" }, FORM],
+  ["capitals", { signature: VECTOR.signature.toUpperCase() }, FORM],
+  ["one bit less", { signature: VECTOR.signature.replace(/3$/, "2") }, WRONG],
+  ["another body", { body: `${VECTOR.body}&` }, WRONG],
+  ["the timestamp of another second", { timestamp: "1531420619" }, WRONG],
+])("%s is refused", (_name, change, why) => {
+  expect(objection(change)).toBe(why);
 });
 
 test("a right signature is refused when it is older or younger than five minutes", () => {

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { isObject } from "./patch.ts";
+import { freshStatuses } from "./pod-logs.ts";
 import type { Store } from "./store.ts";
 import type { Json, KubernetesObject, Resource, Target } from "./types.ts";
 
@@ -119,11 +120,18 @@ function ensureReplicaSet(store: Store, deployment: KubernetesObject): Kubernete
       name,
       namespace,
       labels: podLabels("deployments", deployment),
+      annotations: { "deployment.kubernetes.io/revision": nextRevision(store, deployment) },
       ownerReferences: [ownerReference(deployment)],
     },
     spec: { replicas: replicasOf(deployment.spec), template: deployment.spec["template"] },
     status: {},
   });
+}
+
+/** As the deployment controller counts them. */
+function nextRevision(store: Store, { metadata: { uid, namespace } }: KubernetesObject): string {
+  const sets = store.list("replicasets", namespace).filter((each) => ownerUid(each) === uid);
+  return String(sets.length + 1);
 }
 
 interface Origin {
@@ -146,12 +154,13 @@ function createPod(store: Store, name: string, { resource, workload, owner }: Or
       labels: podLabels(resource, workload),
       ownerReferences: [ownerReference(owner)],
     },
-    spec: { ...(isObject(template["spec"]) ? template["spec"] : {}), nodeName: "node-1" },
+    spec: { ...templateSpecOf(workload), nodeName: "node-1" },
     status: {
       phase: "Running",
       startTime: now,
       conditions: [{ type: "Ready", status: "True", lastTransitionTime: now }],
       qosClass: "BestEffort",
+      containerStatuses: freshStatuses(templateSpecOf(workload), now),
     },
   });
 }
@@ -173,6 +182,11 @@ function podLabels(
 function templateHash(workload: KubernetesObject): string {
   const text = JSON.stringify(templateOf(workload));
   return createHash("sha256").update(text).digest("hex").slice(0, 10);
+}
+
+function templateSpecOf(workload: KubernetesObject): Json {
+  const { spec } = templateOf(workload);
+  return isObject(spec) ? spec : {};
 }
 
 function templateOf({ spec }: KubernetesObject): Json {

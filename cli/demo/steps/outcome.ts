@@ -36,5 +36,5 @@ export async function showOutcome(
   narrator.say(`${ended.outcome ?? ""}; changes in the cluster: ${kubernetes.mutations().length}`);
   narrator.say("audit trail:");
   for (const { ts, event, actor } of ended.audit)
-    narrator.say(`  ${ts.toISOString()}  ${event.padEnd(16)}  ${actor}`);
+    narrator.say(`  ${ts.toISOString()}  ${event.padEnd(18)}  ${actor}`);
 }

@@ -4,7 +4,8 @@ import { CommandFailure, EXIT } from "../../exit-code.ts";
 import { waitFor } from "../wait.ts";
 import type { DemoWorld } from "../world.ts";
 
-const PLAN_SECONDS = 20;
+/** Diagnostics may be gathered for 20 s before the decision. */
+const PLAN_SECONDS = 45;
 /** Before the decision; a look that falls between two steps must not take them for an end. */
 const UNDECIDED: ReadonlySet<string> = new Set(["matched", "collecting", "collected"]);
 
@@ -32,5 +33,7 @@ export async function awaitPlan(
     );
   }
   narrator.highlight(run.plan ?? "");
+  for (const { severity, about, text } of run.preflight)
+    narrator.say(`${severity === "info" ? "✓" : "!"} ${about}: ${text}`);
   return run;
 }

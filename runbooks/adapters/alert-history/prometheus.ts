@@ -1,15 +1,18 @@
+import type { z } from "zod";
+import type { PrometheusAccess } from "../../../lib/access.ts";
 import { canonicalJson } from "../../../lib/canonical.ts";
 import { messageOf } from "../../../lib/error.ts";
-import type { Secret } from "../../../lib/secret.ts";
-import { z } from "zod";
+import { exchange, TooLarge } from "../../../lib/exchange.ts";
+import { parseJson } from "../../../lib/parse-json.ts";
+import { prometheusHeaders } from "../../../lib/prometheus-access.ts";
+import { followTlsFiles } from "../../../lib/tls-options.ts";
 import type { AlertHistory, PastAlert } from "../../backtest/types.ts";
+import { matrixSchema } from "../prometheus-matrix.ts";
 import { AlertIndex } from "./alert-index.ts";
 import { inPortions } from "./in-portions.ts";
 
 export interface PrometheusHistoryOptions {
-  readonly url: string;
-  /** Bearer. */
-  readonly token: Secret | undefined;
+  readonly access: PrometheusAccess;
   readonly stepSeconds: number;
   readonly answerBytesMax?: number;
 }
@@ -33,19 +36,7 @@ const RETRY_MS = 500;
 const STEPS_PER_QUESTION = 120;
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
-const answerSchema = z.object({
-  status: z.literal("success"),
-  data: z.object({
-    resultType: z.literal("matrix"),
-    result: z.array(
-      z.object({
-        metric: z.record(z.string(), z.string()),
-        values: z.array(z.tuple([z.number(), z.string()])),
-      }),
-    ),
-  }),
-});
-type Series = z.infer<typeof answerSchema>["data"]["result"][number];
+type Series = z.infer<typeof matrixSchema>["data"]["result"][number];
 
 /**
  * The alerts that Prometheus itself remembers: steps at which `ALERTS` was firing, joined to intervals. An alert that fired
@@ -153,7 +144,7 @@ async function askPersistently(
 
 async function askOnce(
   { start, end }: Range,
-  { url, token, stepSeconds, answerBytesMax = ANSWER_BYTES_MAX }: PrometheusHistoryOptions,
+  { access, stepSeconds, answerBytesMax = ANSWER_BYTES_MAX }: PrometheusHistoryOptions,
 ): Promise<readonly Series[]> {
   const form = new URLSearchParams({
     query: EXPRESSION,
@@ -161,54 +152,25 @@ async function askOnce(
     end: String(end / 1000),
     step: String(stepSeconds),
   });
-  let status: number;
-  let text: string;
-  try {
-    const response = await fetch(`${url}/api/v1/query_range`, {
-      method: "POST",
-      body: form,
-      headers: token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` },
-      redirect: "error", // the token must not go to another server
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    ({ status } = response);
-    text = await readCapped(response, answerBytesMax);
-  } catch (error) {
-    if (error instanceof HistoryError) throw error;
-    throw new HistoryError(
-      "unavailable",
-      `Prometheus cannot be reached: ${messageOf(error)}`,
-      error,
-    );
-  }
+  const { status, text } = await exchange(`${access.url}/api/v1/query_range`, {
+    method: "POST",
+    body: form,
+    headers: prometheusHeaders(access),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+    tls: followTlsFiles(access.tls, { owner: "Prometheus" })(),
+    bytesMax: answerBytesMax,
+  }).catch((error: unknown) => {
+    if (error instanceof TooLarge) throw new HistoryError("too large", error.message);
+    const why = `Prometheus cannot be reached: ${messageOf(error)}`;
+    throw new HistoryError("unavailable", why, error);
+  });
   if (status === 429 || status >= 500)
     throw new HistoryError("unavailable", `Prometheus answered ${status}`);
-  const answer = status === 200 ? answerSchema.safeParse(parseJson(text)) : undefined;
+  const answer = status === 200 ? matrixSchema.safeParse(parseJson(text)) : undefined;
   if (answer?.success !== true)
     throw new HistoryError(
       "refused",
       `Prometheus answered ${status}${status === 200 ? ", but no complete matrix" : `: ${text.slice(0, 200)}`}`,
     );
   return answer.data.data.result;
-}
-
-async function readCapped(response: Response, bytesMax: number): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  const body: AsyncIterable<Uint8Array> | null = response.body;
-  for await (const chunk of body ?? []) {
-    bytes += chunk.length;
-    if (bytes > bytesMax)
-      throw new HistoryError("too large", `an answer is larger than ${bytesMax} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,3 +1,4 @@
+import { failpoint } from "../../../lib/failpoint.ts";
 import { DeliveryError } from "../../../lib/post-json.ts";
 import type { RunNews } from "../../notify/compose.ts";
 import { escapeSlack } from "../../notify/limits.ts";
@@ -111,6 +112,7 @@ async function showText(
     event_payload: { run_id: runId, outbox_id: letterId },
   };
   const answer = await show("chat.postMessage", marked, { channel: call.channel, metadata }, call);
+  await failpoint("slack-posted");
   return shownAs(answer, rendered, call.channel);
 }
 

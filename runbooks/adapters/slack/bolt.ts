@@ -41,8 +41,11 @@ export async function boltHandler(
     await interactive.take(body, context["firstTime"] as Promise<boolean>);
     await ack();
   });
-  // Dialogs and shortcuts of the same app are not ours; without an answer Slack would show an error.
-  app.view(/.*/s, async ({ ack }) => ack());
+  app.view(/.*/s, async ({ ack, body, context }) => {
+    await interactive.take(body, context["firstTime"] as Promise<boolean>);
+    await ack();
+  });
+  // What is closed, and shortcuts of the same app, are not ours; without an answer Slack would show an error.
   app.view({ callback_id: /.*/s, type: "view_closed" }, async ({ ack }) => ack());
   app.shortcut(/.*/s, async ({ ack }) => ack());
   return receiver.app;

@@ -7,6 +7,7 @@ import { SLACK_PATH, type SlackEndpoint } from "../../routes/slack.ts";
 import { openInteractive } from "../../slack/interactive.ts";
 import type { UserGroups } from "../../types/approval.ts";
 import { boltHandler } from "./bolt.ts";
+import { slackModals } from "./modal.ts";
 import { slackUserGroups } from "./usergroups.ts";
 
 /** Slack's usergroups; undefined without a bot's token: then groups of approvers let nobody in. */
@@ -31,6 +32,7 @@ export async function openSlack(
     approvalSecret,
     teamId: config.slackTeamId,
     appId: config.slackAppId,
+    openModal: modalsOf(config, log),
     internalHosts: config.internalHosts,
     clock: systemClock,
   });
@@ -39,4 +41,12 @@ export async function openSlack(
   const secrets = [slackSigningSecret, slackSigningSecretOld].filter((one) => one !== undefined);
   const handler = await boltHandler(SLACK_PATH, interactive, log);
   return { secrets, database, clock: systemClock, log, handler };
+}
+
+/** Undefined without a bot: nobody else may open a dialog. */
+function modalsOf(
+  { slackBotToken: token, slackApiUrl: apiUrl, internalHosts }: RunbooksConfig,
+  log: Log,
+) {
+  return token && slackModals({ token, apiUrl, internalHosts }, log);
 }

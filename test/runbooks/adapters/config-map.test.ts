@@ -1,3 +1,6 @@
+import { execFile } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import { promisify } from "node:util";
 import { afterEach, expect, test } from "@jest/globals";
 import { policyConfigMap } from "../../../runbooks/adapters/kubernetes/config-map.ts";
 import { connectKubernetes } from "../../../runbooks/adapters/kubernetes/connect.ts";
@@ -10,7 +13,14 @@ afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();
 });
 
-async function givenMap(token?: string): Promise<{ kubernetes: Kubernetes; map: PolicyMap }> {
+interface GivenMap {
+  readonly kubernetes: Kubernetes;
+  /** Its path. */
+  readonly kubeconfig: string;
+  readonly map: PolicyMap;
+}
+
+async function givenMap(token?: string): Promise<GivenMap> {
   const kubernetes = await startKubernetes({ deployments: [] });
   const kubeconfig = await writeKubeconfig({
     url: kubernetes.url,
@@ -19,6 +29,7 @@ async function givenMap(token?: string): Promise<{ kubernetes: Kubernetes; map: 
   stops.push(kubernetes.stop, kubeconfig.remove);
   return {
     kubernetes,
+    kubeconfig: kubeconfig.path,
     map: policyConfigMap("runbooks/runbooks-policy", connectKubernetes(kubeconfig.path)),
   };
 }
@@ -83,6 +94,29 @@ test("a watch that the server refuses, or cuts, is lost", async () => {
   expect(await map.changed(version, never)).toBe("lost");
   await kubernetes.stop();
   expect(await map.changed(version, never)).toBe("lost");
+});
+
+test("a watch that cannot even begin to connect is lost, and does not end the process", async () => {
+  const { kubeconfig } = await givenMap();
+  const config = JSON.parse(await readFile(kubeconfig, "utf8")) as object;
+  const exec = { apiVersion: "client.authentication.k8s.io/v1", command: "/no/such/program" };
+  const users = [{ name: "test", user: { exec } }]; // it is asked for a token before each connection
+  await writeFile(kubeconfig, JSON.stringify({ ...config, users }));
+  // In a process of its own: a rejection that nobody handles would end it.
+  const program = `
+    import { policyConfigMap } from "./runbooks/adapters/kubernetes/config-map.ts";
+    import { connectKubernetes } from "./runbooks/adapters/kubernetes/connect.ts";
+    const map = policyConfigMap("runbooks/runbooks-policy", connectKubernetes("${kubeconfig}"));
+    console.log(await map.changed("1", new AbortController().signal));
+    await new Promise((resolve) => setTimeout(resolve, 200));`;
+
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    "--input-type=module",
+    "-e",
+    program,
+  ]);
+
+  expect(stdout).toBe("lost\n");
 });
 
 test("stops watching when it is told to", async () => {

@@ -1,4 +1,4 @@
-// node --expose-gc test/bench/backtest.ts [alerts]
+// node --expose-gc test/bench/runbooks/backtest.ts [alerts]
 // A policy against another one over a month of alerts, from a file: alerts a second on one core, and memory.
 import { createWriteStream } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -6,13 +6,13 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
-import { actionNames } from "../../runbooks/actions/index.ts";
-import { alertFile } from "../../runbooks/adapters/alert-history/file.ts";
-import { backtestPolicy } from "../../runbooks/backtest/replay.ts";
-import { Simulation } from "../../runbooks/backtest/simulate.ts";
-import type { PastAlert, SimulatedWorld } from "../../runbooks/backtest/types.ts";
-import { parseCatalog } from "../../runbooks/catalog/load.ts";
-import { parsePolicy } from "../../runbooks/policy/parse.ts";
+import { actionNames } from "../../../runbooks/actions/index.ts";
+import { alertFile } from "../../../runbooks/adapters/alert-history/file.ts";
+import { backtestPolicy } from "../../../runbooks/backtest/replay.ts";
+import { Simulation } from "../../../runbooks/backtest/simulate.ts";
+import type { PastAlert, SimulatedWorld } from "../../../runbooks/backtest/types.ts";
+import { parseCatalog } from "../../../runbooks/catalog/load.ts";
+import { parsePolicy } from "../../../runbooks/policy/parse.ts";
 
 const ALERTS = Number(process.argv[2] ?? 1_000_000);
 const START = Date.parse("2026-10-01T00:00:00Z");
