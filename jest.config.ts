@@ -9,7 +9,7 @@ const config: Config = {
   testPathIgnorePatterns: ["/node_modules/", "/test/soak/"], // `make soak`
   testTimeout: 30_000,
   setupFilesAfterEnv: ["<rootDir>/test/setup/each-file.ts"],
-  maxWorkers: 2,
+  maxWorkers: 4, // most of a test is waiting for real servers
   reporters: ["<rootDir>/test/setup/reporter.ts"],
 };
 

@@ -208,6 +208,8 @@ test("a series that shifts level is found, told twice, remediated once, and hand
   const events = audit.map(({ event }) => event);
   expect(events.filter((event) => event !== "joined")).toEqual([
     "request",
+    "collector_started",
+    "collector_finished",
     "approval_pending",
     "approved",
     "intent",

@@ -47,26 +47,31 @@ const FAULTS: Record<
   },
   disk: {
     begin: async () => {
-      await admin.query(`CREATE OR REPLACE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      await change(`CREATE OR REPLACE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$`);
       for (const table of FULL)
-        await admin.query(
+        await change(
           `CREATE TRIGGER no_space BEFORE INSERT OR UPDATE ON ${table} FOR EACH STATEMENT EXECUTE FUNCTION no_space()`,
         );
     },
     end: async () => {
-      for (const table of FULL) await admin.query(`DROP TRIGGER no_space ON ${table}`);
+      for (const table of FULL) await change(`DROP TRIGGER no_space ON ${table}`);
     },
   },
 };
 const FULL = ["inbox", "runs", "runbooks_audit", "breaker_slots", "approvals", "instances"];
 
 async function setReadOnly(value: "on" | "off"): Promise<void> {
+  const { rows } = await admin.query<{ name: string }>("SELECT current_database() AS name");
+  const name = rows[0]?.name ?? "";
+  await change(`ALTER DATABASE ${name} SET default_transaction_read_only = ${value}`);
+}
+
+async function change(sql: string): Promise<void> {
   await admin.inTransaction(async (tx) => {
-    await tx.query("SET TRANSACTION READ WRITE"); // its own sessions are read-only as well
-    const { rows } = await tx.query<{ name: string }>("SELECT current_database() AS name");
-    const name = rows[0]?.name ?? "";
-    await tx.query(`ALTER DATABASE ${name} SET default_transaction_read_only = ${value}`);
+    // A session that was opened while the database was read-only is so for ever.
+    await tx.query("SET TRANSACTION READ WRITE");
+    await tx.query(sql);
   });
 }
 

@@ -30,7 +30,7 @@ test("says that it is healthy and ready, and what it looked at", async () => {
   });
   expect(await get("/ready")).toEqual({
     status: 200,
-    body: { ready: true, checks: { database: { ok: true } } },
+    body: { ready: true, checks: { clock: { ok: true }, database: { ok: true } } },
   });
 });
 
