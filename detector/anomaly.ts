@@ -1,4 +1,5 @@
 import { sha256Hex } from "../lib/canonical.ts";
+import { tell } from "./last-words.ts";
 import { newestValues } from "./score.ts";
 import { targetOf, type Series } from "./series.ts";
 import { sparkline } from "./sparkline.ts";
@@ -15,7 +16,7 @@ export function recordAnomaly(
   episode: OpenEpisode,
   modelSha256: string | undefined,
 ): Anomaly {
-  const newest = series.last ?? episode.opening;
+  const newest = series.last === undefined ? episode.opening : tell(series.last);
   // An absent series has no newest value to compare: its own last words stand.
   const evidence = episode.naming.reason === "absent" ? episode.opening : newest;
   return {

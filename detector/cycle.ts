@@ -3,6 +3,7 @@ import { inSpan } from "../lib/tracing.ts";
 import { evaluate, type EvaluateDeps } from "./evaluate.ts";
 import type { QueryError } from "./faults.ts";
 import { finishNotices, type FinishDeps } from "./finish.ts";
+import { tell } from "./last-words.ts";
 import type { DetectorMetrics } from "./metrics.ts";
 import type { SeenAnomaly } from "./journal.ts";
 import { publish, type PublishDeps } from "./publish.ts";
@@ -109,8 +110,9 @@ function keepFeatures(
 ): void {
   if (features === undefined) return;
   for (const { id, last } of metric.series.values()) {
-    if (last === undefined || last.t < from || last.t > to) continue;
-    const { t: time, value, row, score } = last;
+    if (last === undefined) continue;
+    const { t: time, value, row, score } = tell(last);
+    if (time < from || time > to) continue;
     features.add({ time, metric: metric.query.name, series: id, value, features: row, score });
   }
 }

@@ -33,7 +33,7 @@ function advanceQuiet(hold: Hold, score: PointScore, rules: EpisodeRules): Advan
   // What raises nothing must not be held either: it would hide the next point, which may.
   const counts = score.score >= rules.threshold && isOldEnough(score, rules);
   const [emitted, next] = emit(hold, counts ? score.score : 0, rules);
-  if (!emitted) return [{ kind: "quiet", hold: next }, []];
+  if (!emitted) return [next === NOTHING_HELD ? QUIET : { kind: "quiet", hold: next }, []];
   const naming = explain(score, [score.value], rules);
   const opened: OpenEpisode = {
     kind: "open",

@@ -5,10 +5,11 @@ import { advanceAbsence, advanceEpisode } from "./episode.ts";
 import type { Model } from "./model.ts";
 import { scorePoint } from "./score.ts";
 import type { Series } from "./series.ts";
-import { lastWords } from "./last-words.ts";
+import { lastWords, tell } from "./last-words.ts";
 import { successorsAmong, type Successors } from "./successors.ts";
 import type { Anomaly } from "./types/anomaly.ts";
 import type { Episode, EpisodeEvent, EpisodeRules } from "./types/episode.ts";
+import type { PointScore } from "./types/scoring.ts";
 import type { SeriesSamples, StepRange } from "./types/source.ts";
 import {
   admitSeries,
@@ -121,7 +122,7 @@ function takePoint(
   if (wasQuiet) metric.memories.note(series.state);
   const scored = scorePoint(series.state, point, deps.model?.forest);
   if (scored === undefined) return [];
-  series.last = lastWords(scored);
+  series.last = lastWords(scored, series.last);
   const [episode, events] = advanceEpisode(series.episode, scored, deps.rules);
   if (wasQuiet && episode.kind === "open") metric.memories.keep(series.id);
   else if (!wasQuiet && episode.kind === "quiet") metric.memories.take(series.id);
@@ -164,11 +165,11 @@ function noticeAbsence(
   deps: EvaluateDeps & { readonly silent: boolean; readonly successors: Successors },
 ): readonly Notice[] {
   const opening = series.episode.kind === "open" ? series.episode.opening : undefined;
-  const last = series.last ?? opening;
   const seenAt = Math.max(series.lastAt, opening?.t ?? -Infinity);
   const missed = Math.round((to - seenAt) / step);
   if (missed < deps.rules.absentPoints) return [];
-  if (last === undefined || isDispensable(metric, series, { missed, seenAt, step }, deps)) {
+  const last = series.last === undefined ? opening : tell(series.last);
+  if (last === undefined || isDispensable(metric, series, { last, missed, seenAt, step }, deps)) {
     return forget(metric, series, to, deps);
   }
   const [episode, events] = advanceAbsence(series.episode, last, { t: to, missed }, deps.rules);
@@ -177,22 +178,25 @@ function noticeAbsence(
   return over ? [...notices, ...forget(metric, series, to, deps)] : notices;
 }
 
+interface Silence {
+  readonly last: PointScore;
+  readonly missed: number;
+  readonly seenAt: number;
+  readonly step: number;
+}
+
 /** Nobody misses a series that a newer one replaced, nor one that we hardly knew or that left before our watch. */
 function isDispensable(
   metric: WatchedMetric,
   series: Series,
-  {
-    missed,
-    seenAt,
-    step,
-  }: { readonly missed: number; readonly seenAt: number; readonly step: number },
+  { last, missed, seenAt, step }: Silence,
   { rules, successors }: Pick<EvaluateDeps, "rules"> & { readonly successors: Successors },
 ): boolean {
   const successor = { born: seenAt - SUCCESSOR_STEPS * step, seen: seenAt };
   if (successors.has(successor)) return true;
   if (series.episode.kind === "open") return false;
   const leftBefore = seenAt <= metric.watchedSince - rules.absentPoints * step;
-  const young = (series.last?.n ?? 0) <= rules.warmupPoints;
+  const young = last.n <= rules.warmupPoints;
   return leftBefore || (young && missed >= YOUNG_FORGOTTEN_STEPS);
 }
 

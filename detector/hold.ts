@@ -15,5 +15,6 @@ export function emit(
   const age = hold.age + 1;
   const last = age > rules.holdPoints ? 0 : hold.score;
   const emitted = score > last + (last > 0 ? rules.holdMargin : 0);
-  return emitted ? [true, { score, age: 0 }] : [false, { score: last, age }];
+  if (emitted) return [true, { score, age: 0 }];
+  return [false, last === 0 ? NOTHING_HELD : { score: last, age }];
 }

@@ -1,14 +1,14 @@
 import { createSeriesState, pointsOf, type SeriesState } from "./score.ts";
 
 /** Raised whenever the meaning of a byte changes: what was kept under another number is not read. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 /** A younger series' history can be asked for again as a whole. */
 const KEPT_FROM_POINTS = 10_080;
-/** Of one metric, between opening and publishing (34 kB each): when thousands break at once, the first ones do. */
+/** Of one metric, between opening and publishing (33 kB each): when thousands break at once, the first ones do. */
 const KEPT_MAX = 64;
 
 /** Where a state is copied to before each point: nobody knows yet whether it opens something. */
-let scratch = new Float64Array(0);
+let scratch = new Float64Array(1);
 
 /** What the scorer knew of a metric's series just before their episodes opened, for as long as nobody else keeps it. */
 export class Memories {
@@ -19,7 +19,7 @@ export class Memories {
   note(state: SeriesState): void {
     this.#noted = pointsOf(state) >= KEPT_FROM_POINTS;
     if (!this.#noted) return;
-    const { doubles } = state;
+    const doubles = new Float64Array(state);
     if (scratch.length !== doubles.length + 1) scratch = new Float64Array(doubles.length + 1);
     scratch[0] = LAYOUT;
     scratch.set(doubles, 1);
@@ -43,8 +43,7 @@ export class Memories {
 export function stateOf(memory: Uint8Array): SeriesState | undefined {
   const state = createSeriesState();
   const numbers = new Float64Array(new Uint8Array(memory).buffer, 0, memory.length >>> 3);
-  const { doubles } = state;
-  if (memory.length !== 8 * (doubles.length + 1) || numbers[0] !== LAYOUT) return undefined;
-  doubles.set(numbers.subarray(1));
+  if (memory.length !== state.byteLength + 8 || numbers[0] !== LAYOUT) return undefined;
+  new Float64Array(state).set(numbers.subarray(1));
   return state;
 }

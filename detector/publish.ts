@@ -22,7 +22,7 @@ export async function publish(
   deps: PublishDeps,
 ): Promise<void> {
   const opens = kind === "published";
-  const told = { ...anomaly, memory: undefined }; // 34 kB that channels need not wait with
+  const told = { ...anomaly, memory: undefined }; // 33 kB that channels need not wait with
   deps.log.info(opens ? "anomaly opened" : "anomaly closed", fieldsOf(anomaly));
   if (opens) deps.metrics.showInfo(anomaly);
   else deps.metrics.hideInfo(anomaly);

@@ -1,4 +1,4 @@
-import { Arena, type Views } from "./arena.ts";
+import { Arena } from "./arena.ts";
 import { COURSE_POINTS } from "./course.ts";
 import { createStrand, takeReading, type Strand, type Reading } from "./strand.ts";
 import type { ScaledForest } from "./forest.ts";
@@ -34,11 +34,11 @@ const RANKED_RESIDUAL_SHARE_KEPT = 1.5;
 /** Means and spreads of ranks are looked at for new extremes only. */
 const RANK_ENTRIES = 32;
 /** The columns of one series: 17 streams, the newest values twice, ranks, the season, and three windows for z-scores. */
-const SERIES_BYTES = 35_296;
+const SERIES_BYTES = 33_160;
 const BASELINE_WINDOW_POINTS = 288;
 
-/** Everything that the scorer remembers of one series: 34 kB, and nothing beside them. Changed in place by `scorePoint`. */
-export type SeriesState = Views;
+/** Everything that the scorer remembers of one series: 33 kB, and nothing beside them. Changed in place by `scorePoint`. */
+export type SeriesState = ArrayBuffer;
 
 /** What a state consists of; bound to one state at a time, since a hundred objects per series would cost 6 kB. */
 interface Parts {
@@ -54,7 +54,7 @@ interface Parts {
 const arena = new Arena(SERIES_BYTES);
 const parts = createParts();
 if (arena.left !== 0) throw new Error(`SERIES_BYTES is ${arena.left} too many`);
-const blank = arena.doubles;
+const blank = arena.doubles.slice().buffer;
 
 function createParts(): Parts {
   const past = (): PastWindow => new SketchWindow(VALUE_POINTS, VALUE_ENTRIES, arena);
@@ -71,14 +71,12 @@ function createParts(): Parts {
 
 /** A series that has seen nothing. */
 export function createSeriesState(): SeriesState {
-  const doubles = blank.slice();
-  const { buffer } = doubles;
-  return { doubles, floats: new Float32Array(buffer), integers: new Uint32Array(buffer) };
+  return blank.slice();
 }
 
 /** How many points a series has had. */
 export function pointsOf(state: SeriesState): number {
-  return state.doubles[parts.count] as number;
+  return new Float64Array(state, 8 * parts.count, 1)[0] as number;
 }
 
 /** The newest `count` values of a series, oldest first; it remembers 252, and gives all by default. */

@@ -1,4 +1,5 @@
 import { Gauge, type MetricObjectWithValues, type MetricValue, type Registry } from "prom-client";
+import { deltaOf, scoreOf, zscoresOf } from "./last-words.ts";
 import type { Series } from "./series.ts";
 import type { Anomaly } from "./types/anomaly.ts";
 
@@ -37,17 +38,21 @@ class SeriesGauge<L extends string> extends Gauge<SeriesLabel | L> {
   }
 
   override async get(): Promise<MetricObjectWithValues<MetricValue<SeriesLabel | L>>> {
-    const values: MetricValue<SeriesLabel | L>[] = [];
+    const values = { [Symbol.iterator]: () => this.#values() };
+    // The registry only goes through them: as an array those of all gauges, 100 MB, would be there at the same time.
+    return { ...(await super.get()), values: values as MetricValue<SeriesLabel | L>[] };
+  }
+
+  *#values(): Generator<MetricValue<SeriesLabel | L>> {
     for (const [metric, all] of this.#shown) {
       for (const series of all.values()) {
         for (const { value, labels } of this.#read(series)) {
           // The compiler cannot see that two known labels and those of L are all of them.
           const all = { metric, series: series.id, ...labels } as Record<SeriesLabel | L, string>;
-          values.push({ value, labels: all });
+          yield { value, labels: all };
         }
       }
     }
-    return { ...(await super.get()), values };
   }
 }
 
@@ -92,21 +97,23 @@ function createGauges(shown: Shown, registry: Registry): void {
   );
   const score = "Anomaly score of the newest point, 0 to 1";
   new SeriesGauge(shown, { name: "aiops_anomaly_score", help: score, registry }, ({ last }) =>
-    last === undefined ? [] : [{ value: last.score }],
+    last === undefined ? [] : [{ value: scoreOf(last) }],
   );
   const delta = "Newest value minus the median of the 288 before it";
   new SeriesGauge(shown, { name: "aiops_anomaly_delta", help: delta, registry }, ({ last }) =>
-    last === undefined ? [] : [{ value: last.delta }],
+    last === undefined ? [] : [{ value: deltaOf(last) }],
   );
   const zscore = "Robust z of the newest value against the `window` values before it";
   new SeriesGauge(
     shown,
     { name: "aiops_anomaly_zscore", help: zscore, registry },
     ({ last }) =>
-      (last?.zscores ?? []).map(({ window, z }) => ({
-        value: z,
-        labels: { window: String(window) },
-      })),
+      last === undefined
+        ? []
+        : zscoresOf(last).map(({ window, z }) => ({
+            value: z,
+            labels: { window: String(window) },
+          })),
     ["window"],
   );
 }

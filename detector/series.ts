@@ -1,9 +1,9 @@
 import { canonicalJson, sha256Hex } from "../lib/canonical.ts";
 import { QUIET } from "./episode.ts";
+import type { LastWords } from "./last-words.ts";
 import { createSeriesState, type SeriesState } from "./score.ts";
 import type { Anomaly } from "./types/anomaly.ts";
 import type { Episode } from "./types/episode.ts";
-import type { PointScore } from "./types/scoring.ts";
 import type { Labels } from "./types/source.ts";
 
 /** One series in memory: its past, its episode, and what was last said about it. */
@@ -18,7 +18,7 @@ export interface Series {
   bornAt: number;
   /** Time of its newest point; -Infinity while it has none. */
   lastAt: number;
-  last: PointScore | undefined;
+  last: LastWords | undefined;
   episode: Episode;
   anomaly: Anomaly | undefined;
 }

@@ -7,6 +7,8 @@ const SWEEPS_PER_WINDOW = 16;
 const FADE = Math.exp(-2 / SWEEPS_PER_WINDOW);
 /** A full sketch is merged down to this share, so that a merge pays for many pushes. */
 const KEPT_SHARE = 0.75;
+/** When something was last seen is kept as the lower 16 bits of how many had been pushed: nothing gets this old. */
+const OLDEST = 0xffff;
 
 /** Where costs are sorted; shared by all sketches, since merging is synchronous. */
 let scratch = new Float64Array(64);
@@ -30,11 +32,16 @@ export class SketchWindow implements PastWindow {
   private readonly sum: number;
 
   constructor(capacity: number, entries: number, arena = new Arena(16 * (entries + 2))) {
+    if (capacity + capacity / SWEEPS_PER_WINDOW > OLDEST - 1) {
+      throw new Error(
+        `a window of ${capacity} is too long: ages of at most ${OLDEST} are told apart`,
+      );
+    }
     this.capacity = capacity;
     this.arena = arena;
     this.entries = entries;
     this.values = arena.takeDoubles(entries);
-    this.ticks = arena.takeIntegers(entries);
+    this.ticks = arena.takeShorts(entries);
     this.counts = arena.takeFloats(entries);
     this.numbers = arena.takeIntegers(2);
     this.sum = arena.takeDoubles(1);
@@ -60,7 +67,7 @@ export class SketchWindow implements PastWindow {
     if (this.used === this.entries && !this.holds(value)) this.makeRoom();
     const at = this.position(value);
     if (!(at < this.used && this.at(at) === value)) this.insert(at, value);
-    this.setTick(at, this.pushed);
+    this.setTick(at, this.pushed & OLDEST);
     this.setCount(at, this.count(at) + 1);
     this.total += 1;
   }
@@ -158,7 +165,12 @@ export class SketchWindow implements PastWindow {
   }
 
   private tick(index: number): number {
-    return this.arena.integers[this.ticks + index] as number;
+    return this.arena.shorts[this.ticks + index] as number;
+  }
+
+  /** How many numbers ago it was last seen. */
+  private age(index: number): number {
+    return (this.pushed - this.tick(index)) & OLDEST;
   }
 
   private count(index: number): number {
@@ -170,7 +182,7 @@ export class SketchWindow implements PastWindow {
   }
 
   private setTick(index: number, tick: number): void {
-    this.arena.integers[this.ticks + index] = tick;
+    this.arena.shorts[this.ticks + index] = tick;
   }
 
   private setCount(index: number, count: number): void {
@@ -195,9 +207,9 @@ export class SketchWindow implements PastWindow {
   }
 
   private insert(at: number, value: number): void {
-    const { doubles, integers, floats } = this.arena;
+    const { doubles, shorts, floats } = this.arena;
     moveOn(doubles, this.values + at, this.values + this.used);
-    moveOn(integers, this.ticks + at, this.ticks + this.used);
+    moveOn(shorts, this.ticks + at, this.ticks + this.used);
     moveOn(floats, this.counts + at, this.counts + this.used);
     this.setValue(at, value);
     this.setCount(at, 0);
@@ -212,11 +224,11 @@ export class SketchWindow implements PastWindow {
 
   /** Drops what was last seen longer ago than the window, and lets the counts fade. */
   private sweep(fade: number): void {
-    const { used, pushed } = this;
+    const { used } = this;
     let kept = 0;
     let total = 0;
     for (let index = 0; index < used; index += 1) {
-      if (pushed - this.tick(index) >= this.capacity) continue;
+      if (this.age(index) >= this.capacity) continue;
       this.move(index, kept);
       this.setCount(kept, this.count(kept) * fade);
       total += this.count(kept);
@@ -246,7 +258,7 @@ export class SketchWindow implements PastWindow {
       // stay where they are: the range is what novelty is divided by.
       const isHeavier = this.count(index) > this.count(kept);
       if (kept > 0 && (isHeavier || index === used - 1)) this.setValue(kept, this.at(index));
-      this.setTick(kept, Math.max(this.tick(kept), this.tick(index)));
+      if (this.age(index) < this.age(kept)) this.setTick(kept, this.tick(index));
       this.setCount(kept, this.count(kept) + this.count(index));
     }
     this.used = kept + 1;
@@ -269,7 +281,7 @@ export class SketchWindow implements PastWindow {
 
 /** Makes room at `from`: one further for all up to before `end`. */
 function moveOn(
-  column: Float64Array | Float32Array | Uint32Array,
+  column: Float64Array | Float32Array | Uint16Array,
   from: number,
   end: number,
 ): void {

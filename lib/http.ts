@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { createServer, STATUS_CODES, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import express, {
   type ErrorRequestHandler,
   type Express,
@@ -13,6 +14,7 @@ import type { Registry } from "prom-client";
 import { capConnections, type ConnectionCap } from "./connection-cap.ts";
 import { correlationId, withCorrelation } from "./correlation.ts";
 import { codeOf, hasCode } from "./error.ts";
+import { exposition } from "./exposition.ts";
 import type { Log } from "./log.ts";
 import { createHttpMetrics, type HttpMetrics } from "./metrics.ts";
 import { isUnavailable } from "./postgres.ts";
@@ -62,7 +64,7 @@ export function buildApp(options: AppOptions, routes: (app: Express) => void): E
   app.use(measure(createHttpMetrics(options.registry), options.log));
   app.get("/health", health(options));
   app.get("/ready", ready(options));
-  app.get("/metrics", metrics(options.registry));
+  app.get("/metrics", metrics(options));
   routes(app);
   app.use(() => {
     throw new HttpProblem(404, "Not found");
@@ -135,9 +137,15 @@ function ready({ readiness }: AppOptions): RequestHandler {
   };
 }
 
-function metrics(registry: Registry): RequestHandler {
+function metrics({ registry, log }: AppOptions): RequestHandler {
   return async (_request, response) => {
-    response.set("Content-Type", registry.contentType).send(await registry.metrics());
+    response.set("Content-Type", registry.contentType);
+    try {
+      await pipeline(exposition(registry), response);
+    } catch (error) {
+      // The connection is cut, so half an answer never looks whole; who hangs up in the middle is nobody's error.
+      if (!hasCode(error, "ERR_STREAM_PREMATURE_CLOSE")) log.error("metrics not told", { error });
+    }
   };
 }
 

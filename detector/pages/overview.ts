@@ -1,5 +1,6 @@
 import { html, type Html } from "../../lib/pages/html.ts";
 import { page } from "../../lib/pages/layout.ts";
+import { scoreOf, tell } from "../last-words.ts";
 import { newestValues } from "../score.ts";
 import type { Series } from "../series.ts";
 import type { Anomaly } from "../types/anomaly.ts";
@@ -79,7 +80,7 @@ function metricSection(metric: WatchedMetric): Html {
 
 function byUrgency(left: Series, right: Series): number {
   const rank = ({ anomaly, last }: Series): number =>
-    (anomaly === undefined ? 0 : 2) + (last?.score ?? 0);
+    (anomaly === undefined ? 0 : 2) + (last === undefined ? 0 : scoreOf(last));
   return rank(right) - rank(left);
 }
 
@@ -98,8 +99,8 @@ function seriesRow({ labels, last, anomaly, state }: Series): Html {
   const newest = newestValues(state);
   return html`<tr>
     <th scope="row">{${names}}</th>
-    <td class="number">${last === undefined ? "–" : short(last.value)}</td>
-    <td class="number">${last === undefined ? "–" : last.score.toFixed(2)}</td>
+    <td class="number">${last === undefined ? "–" : short(tell(last).value)}</td>
+    <td class="number">${last === undefined ? "–" : scoreOf(last).toFixed(2)}</td>
     <td>
       ${
         anomaly === undefined

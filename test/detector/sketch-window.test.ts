@@ -63,6 +63,29 @@ test("a lone giant neither coarsens the others nor stays for ever", () => {
   expect(sketch.max).toBeLessThan(1);
 });
 
+test("what was seen before and after the 65,536th number is remembered and forgotten like any other", () => {
+  const sketch = new SketchWindow(1600, 64);
+  const random = mulberry32(2);
+  const pushMany = (count: number): void => {
+    for (let index = 0; index < count; index += 1) sketch.push(random());
+  };
+  pushMany(65_000);
+  sketch.push(50);
+  pushMany(600);
+  sketch.push(40);
+  pushMany(800);
+  expect([sketch.nearestGap(50), sketch.nearestGap(40)]).toEqual([0, 0]);
+
+  pushMany(400);
+  expect([sketch.max, sketch.nearestGap(40)]).toEqual([40, 0]);
+  pushMany(600);
+  expect(sketch.max).toBeLessThan(1);
+});
+
+test("a window whose ages could not be told apart is refused", () => {
+  expect(() => new SketchWindow(65_000, 8)).toThrow("a window of 65000 is too long");
+});
+
 test("an empty sketch has no quantile and no near value", () => {
   const sketch = new SketchWindow(10, 8);
 

@@ -2,6 +2,7 @@ import { connect } from "node:net";
 import { once } from "node:events";
 import { afterEach, expect, test } from "@jest/globals";
 import type { Express } from "express";
+import { Gauge } from "prom-client";
 import { buildApp, listen, type ListeningServer, type Readiness } from "../../lib/http.ts";
 import { silentLog } from "../../lib/log.ts";
 import { createRegistry } from "../../lib/metrics.ts";
@@ -130,3 +131,27 @@ test("hangs up on a client that does not finish its headers", async () => {
 
   expect(performance.now() - start).toBeLessThan(14_000);
 }, 20_000);
+
+test("metrics that cannot be told are no half answer, and the next question is answered", async () => {
+  const registry = createRegistry("test");
+  let works = false;
+  new Gauge({
+    name: "fragile",
+    help: "f",
+    registers: [registry],
+    collect() {
+      if (!works) throw new Error("not now");
+    },
+  });
+  const readiness = async () => ({ ready: true, checks: {} });
+  const options = { service: "test", log: silentLog, registry, readiness };
+  server = await listen(
+    buildApp(options, () => undefined),
+    { host: "127.0.0.1", port: 0 },
+  );
+
+  await expect(fetch(`${server.url}/metrics`).then((answer) => answer.text())).rejects.toThrow();
+  works = true;
+
+  expect(await (await fetch(`${server.url}/metrics`)).text()).toMatch(/^fragile\{[^}]*\} 0$/m);
+});
