@@ -1,3 +1,4 @@
+import { validate } from "node-cron";
 import {
   choice,
   ConfigError,
@@ -15,8 +16,9 @@ import {
   type Environment,
   type Kind,
 } from "../lib/config.ts";
-import { parseCron } from "./cron.ts";
 import { countKeys, kmsProblems, kmsShape } from "./config-kms.ts";
+import { hasPgpSecret, secretProblems, secretsShape } from "./config-secrets.ts";
+import { distantBuckets, namedBuckets, storeProblems, storesShape } from "./config-stores.ts";
 import { isLoopbackHost } from "../lib/loopback.ts";
 
 /** 2147 million bytes are just below the 2^31 - 17 that the decryption guide's Python can open. */
@@ -29,7 +31,7 @@ const keyName: Kind<string> = text.refine((value) => /^[^\s+]+$/u.test(value), {
   error: "must not hold blanks or +",
 });
 
-const cronKind: Kind<string> = text.refine((value) => parseCron(value) !== undefined, {
+const cronKind: Kind<string> = text.refine((value) => validate(value), {
   error: "must be a cron expression (minute hour day month weekday)",
 });
 
@@ -137,6 +139,7 @@ export const shape = {
     "one file that all recipients can open, instead of one for each",
   ),
   pgpComment: optional("AUDIT_PGP_COMMENT", text, "armor the result, with this comment"),
+  ...secretsShape,
   ...kmsShape,
   sftpHost: optional("SFTP_HOST", text, "SFTP server that gets the sealed files"),
   sftpPort: withDefault("SFTP_PORT", port, 22, "its port"),
@@ -163,6 +166,7 @@ export const shape = {
     "fingerprints SHA256:... of the server's host key",
   ),
   sftpKnownHosts: optional("SFTP_KNOWN_HOSTS", text, "known_hosts file, or its lines"),
+  ...storesShape,
 } as const;
 
 export type ExporterConfig = Config<typeof shape>;
@@ -177,6 +181,7 @@ export function readExporterConfig(env: Environment): ExporterConfig {
     ...nameProblems(config),
     ...encryptionProblems(config),
     ...sftpProblems(config),
+    ...storeProblems(config),
     ...destinationProblems(config),
   ];
   if (problems.length > 0) throw new ConfigError(problems);
@@ -208,7 +213,8 @@ function encryptionProblems(config: ExporterConfig): string[] {
   const { pgpPublicKey, pgpPublicKeyFile, pgpPublicKeys, pgpPublicKeyFiles } = config;
   const hasKey =
     [pgpPublicKey, pgpPublicKeyFile, pgpPublicKeys].some((value) => value !== undefined) ||
-    pgpPublicKeyFiles.length > 0;
+    pgpPublicKeyFiles.length > 0 ||
+    hasPgpSecret(config);
   if (usesPgp(config) && !hasKey) {
     problems.push(
       "AUDIT_PGP_PUBLIC_KEY: no recipient; give a public key, or set AUDIT_ENC_MODE=kms or AUDIT_ENCRYPTION=off",
@@ -222,6 +228,7 @@ function encryptionProblems(config: ExporterConfig): string[] {
   return [
     ...problems,
     ...(usesEnvelope(config) ? kmsProblems(config) : []),
+    ...secretProblems(config),
     ...armorProblems(config),
   ];
 }
@@ -258,11 +265,13 @@ function sftpProblems(config: ExporterConfig): string[] {
 }
 
 function destinationProblems(config: ExporterConfig): string[] {
-  if (config.exportDir === undefined && config.sftpHost === undefined) {
-    return ["AUDIT_EXPORT_DIR: no destination; set it or SFTP_HOST"];
+  const { exportDir, sftpHost, mockForce } = config;
+  if (exportDir === undefined && sftpHost === undefined && namedBuckets(config).length === 0) {
+    return ["AUDIT_EXPORT_DIR: no destination; set it, SFTP_HOST or a bucket"];
   }
-  const leaves = config.sftpHost !== undefined && !isLoopbackHost(config.sftpHost);
-  return isMock(config) && leaves && !config.mockForce
-    ? ["SFTP_HOST: demo rows stay on this machine unless AUDIT_MOCK_FORCE=on"]
-    : [];
+  if (!isMock(config) || mockForce) return [];
+  const leaves = sftpHost !== undefined && !isLoopbackHost(sftpHost) ? ["SFTP_HOST"] : [];
+  return [...leaves, ...distantBuckets(config)].map(
+    (name) => `${name}: demo rows stay on this machine unless AUDIT_MOCK_FORCE=on`,
+  );
 }

@@ -85,7 +85,14 @@ export interface Artifact extends BuiltFile {
 }
 
 /** How sure we are that the destination holds our bytes. */
-export type Verification = "read-back-sha256" | "size-only" | "not-verified";
+export type Verification =
+  | "read-back-sha256"
+  /** The destination worked the hash out by itself, and it is ours. */
+  | "server-hash(sha256)"
+  | "server-hash(crc32c)"
+  | "server-hash(md5)"
+  | "size-only"
+  | "not-verified";
 
 export interface Receipt {
   readonly destination: string;

@@ -52,7 +52,13 @@ export async function retainExports(
     retain(dryRun, {
       archive,
       destinations: await openDestinations(config),
-      days: { folder: config.exportDirRetentionDays, sftp: config.sftpRetentionDays },
+      days: {
+        folder: config.exportDirRetentionDays,
+        sftp: config.sftpRetentionDays,
+        s3: config.s3RetentionDays,
+        gcs: config.gcsRetentionDays,
+        azure: config.azureRetentionDays,
+      },
       clock: systemClock,
       log,
     }),

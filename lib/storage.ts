@@ -32,6 +32,8 @@ export interface PutInfo {
   readonly expected?: Content;
   /** Kept with the object, where the store can; names and values in ASCII. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Until then nobody may change or delete the object. A store that cannot promise it refuses; a folder always does. */
+  readonly lockedUntil?: Date | undefined;
 }
 
 export interface Content {
@@ -136,7 +138,8 @@ export function checkKey(key: string): void {
 }
 
 /**
- * Counts and sums what goes through `pieces`; `content()` is right once they have been read to their end. Other bytes than
+ * Counts and sums what goes through `pieces`; `content()` tells what has gone through so far: a store may answer when it has the last byte, before anybody has read the
+ * end. Other bytes than
  * were announced end in an error before that, so that nobody takes them for whole.
  */
 export function measure(
@@ -146,7 +149,8 @@ export function measure(
 ): { readonly pieces: AsyncIterable<Buffer>; readonly content: () => Content } {
   const hash = createHash("sha256");
   let bytes = 0;
-  let sha256 = "";
+  // A copy: it is asked for before the end too, and more than once.
+  const content = (): Content => ({ bytes, sha256: hash.copy().digest("hex") });
   const pieces = (async function* () {
     for await (const part of addAbortSignal(signal, body) as AsyncIterable<Uint8Array>) {
       const piece = Buffer.from(part);
@@ -155,9 +159,11 @@ export function measure(
       each(piece);
       yield piece;
     }
-    sha256 = hash.digest("hex");
-    if (expected !== undefined && (bytes !== expected.bytes || sha256 !== expected.sha256))
+    if (
+      expected !== undefined &&
+      (bytes !== expected.bytes || content().sha256 !== expected.sha256)
+    )
       throw new StorageError("corrupt", "the bytes are not those that were announced");
   })();
-  return { pieces, content: () => ({ bytes, sha256 }) };
+  return { pieces, content };
 }

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { ExporterConfig } from "../config.ts";
 import type { Destination } from "../types.ts";
 import { folderDestination } from "./folder.ts";
+import { openBuckets } from "./open-buckets.ts";
 import { sftpDestination } from "./sftp.ts";
 
 /** The places that the configuration names. */
@@ -26,7 +27,7 @@ export async function openDestinations(config: ExporterConfig): Promise<readonly
       }),
     );
   }
-  return destinations;
+  return [...destinations, ...openBuckets(config)];
 }
 
 /** The variable holds the lines themselves, or a path; only lines name a key type. */

@@ -10,6 +10,7 @@ import { encryptTo } from "../pgp.ts";
 import { readRecipients, type Recipient } from "../recipients.ts";
 import { encryptByGpg } from "./gpg-cli.ts";
 import { openWrappers } from "./kms/open.ts";
+import { pgpSecrets } from "./pgp-secrets.ts";
 
 /** Read anew for each run: keys expire, and files are replaced. @throws RecipientError naming a key that cannot be used */
 export async function openSealing(config: ExporterConfig, log: Log): Promise<Sealing> {
@@ -53,5 +54,6 @@ async function pgpSources(config: ExporterConfig) {
   );
   const paths = [config.pgpPublicKeyFile ?? [], config.pgpPublicKeyFiles].flat();
   const files = paths.map(async (path) => ({ from: path, content: await readFile(path) }));
-  return [...inline, ...(await Promise.all(files))];
+  const secrets = config.pgpPublicKey === undefined ? await pgpSecrets(config) : [];
+  return [...inline, ...(await Promise.all(files)), ...secrets];
 }

@@ -45,8 +45,9 @@ export function sftpDestination(options: SftpOptions): Destination {
     has: async (name, signal) =>
       withSession(options, signal, async ({ client }) => isThere(client, remotePath(name))),
     download: async (name, path, signal) =>
-      withSession(options, signal, async ({ wrapper }) =>
-        writeWhole(path, String(process.pid), async (sink) =>
+      // The session inside the file: however the session ends, the file is closed after it and taken away.
+      writeWhole(path, String(process.pid), async (sink) =>
+        withSession(options, signal, async ({ wrapper }) =>
           pipeline(wrapper.createReadStream(remotePath(name)), sink),
         ),
       ),

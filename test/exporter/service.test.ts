@@ -114,7 +114,7 @@ test("runs never overlap, failures are tried again, and stopping ends the run in
         await systemClock.sleep(60_000, signal);
         seen.running -= 1;
       },
-      clock: { now: () => new Date(), sleep: async () => systemClock.sleep(10) },
+      clock: { sleep: async () => systemClock.sleep(10) },
       log: silentLog,
     },
   );

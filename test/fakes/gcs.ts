@@ -18,7 +18,13 @@ interface GcsObject {
   readonly content: Buffer;
   readonly contentType: string;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly retention: Retention | undefined;
   readonly generation: number;
+}
+
+interface Retention {
+  readonly mode: string;
+  readonly retainUntilTime: string;
 }
 
 /** An upload in several requests. */
@@ -27,6 +33,7 @@ interface Session {
   readonly onlyIfAbsent: boolean;
   readonly contentType: string;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly retention: Retention | undefined;
   content: Buffer;
 }
 
@@ -102,12 +109,16 @@ function upload({ request, response, url, body }: Upload, state: State): void {
   const id = query.get("upload_id");
   if (id === null) {
     const session = randomUUID();
-    const told = JSON.parse(body.toString() || "{}") as { metadata?: Record<string, string> };
+    const told = JSON.parse(body.toString() || "{}") as {
+      metadata?: Record<string, string>;
+      retention?: Retention;
+    };
     state.sessions.set(session, {
       name: query.get("name") ?? "",
       onlyIfAbsent: query.get("ifGenerationMatch") === "0",
       contentType: String(request.headers["x-upload-content-type"] ?? ""),
       metadata: told.metadata ?? {},
+      retention: told.retention,
       content: Buffer.alloc(0),
     });
     response.writeHead(200, {
@@ -151,8 +162,9 @@ function finish(
     return;
   }
   state.generation += 1;
-  const { name, contentType, metadata } = session;
-  const object = { name, content, contentType, metadata, generation: state.generation };
+  const { name, contentType, metadata, retention } = session;
+  const { generation } = state;
+  const object = { name, content, contentType, metadata, retention, generation };
   state.objects.set(name, object);
   sendJson(response, 200, shown(object, state.bucket));
 }

@@ -30,6 +30,8 @@ interface StoredObject {
   readonly metadata: Readonly<Record<string, string>>;
   readonly etag: string;
   readonly checksum: string | undefined;
+  /** Object Lock as it was asked for: its mode, and until when. */
+  readonly lock?: string;
 }
 
 interface State {
@@ -183,7 +185,10 @@ function described({ headers }: IncomingMessage) {
   const metadata = Object.entries(headers)
     .filter(([name]) => name.startsWith("x-amz-meta-"))
     .map(([name, value]) => [name.slice("x-amz-meta-".length), String(value)]);
+  const mode = headers["x-amz-object-lock-mode"];
+  const until = headers["x-amz-object-lock-retain-until-date"];
   return {
+    ...(mode === undefined ? {} : { lock: `${String(mode)} ${String(until)}` }),
     contentType: headers["content-type"] ?? "",
     metadata: Object.fromEntries(metadata) as Record<string, string>,
   };

@@ -1,3 +1,4 @@
+import type { TokenCredential } from "@azure/identity";
 import type { CryptographyClient } from "@azure/keyvault-keys";
 import type { Secret } from "../../../lib/secret.ts";
 import type { KeyWrapper } from "../../types.ts";
@@ -60,18 +61,27 @@ function timeout() {
 async function connect(keyId: string, options: AzureKeyOptions): Promise<CryptographyClient> {
   const { CryptographyClient: Client } = await import("@azure/keyvault-keys");
   const retryOptions = { maxRetries: 1 };
+  const credential = await azureCredential(options);
   const ca = options.standInCa;
-  if (ca === undefined) return new Client(keyId, await credentialOf(options), { retryOptions });
-  const expiresOnTimestamp = Number.MAX_SAFE_INTEGER;
+  if (ca === undefined) return new Client(keyId, credential, { retryOptions });
   return new Client(
     keyId,
-    { getToken: async () => ({ token: "stand-in", expiresOnTimestamp }) },
+    credential,
     // Otherwise the client refuses a host that is not Azure's.
     { retryOptions, disableChallengeResourceVerification: true, tlsOptions: { ca } },
   );
 }
 
-async function credentialOf({ tenantId, clientId, clientSecret }: AzureKeyOptions) {
+/** Of a service principal, or by Azure's usual chain. A stand-in gets a token that is worth nothing. */
+export async function azureCredential({
+  tenantId,
+  clientId,
+  clientSecret,
+  standInCa,
+}: Omit<AzureKeyOptions, "keyId">): Promise<TokenCredential> {
+  const expiresOnTimestamp = Number.MAX_SAFE_INTEGER;
+  if (standInCa !== undefined)
+    return { getToken: async () => ({ token: "stand-in", expiresOnTimestamp }) };
   const { ClientSecretCredential, DefaultAzureCredential } = await import("@azure/identity");
   if (tenantId === undefined || clientId === undefined || clientSecret === undefined) {
     return new DefaultAzureCredential();

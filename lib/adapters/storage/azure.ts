@@ -105,7 +105,7 @@ async function putBlocks(
   body: Readable,
   info: PutInfo,
 ): Promise<Omit<StoredBlob, "location">> {
-  const { signal: abortSignal, contentType, metadata, ifAbsent } = info;
+  const { signal: abortSignal, contentType, metadata, ifAbsent, lockedUntil } = info;
   const whole = createHash("md5");
   const { pieces, content } = measure(body, info, (piece) => {
     whole.update(piece);
@@ -122,6 +122,10 @@ async function putBlocks(
     blobHTTPHeaders: { blobContentType: contentType, blobContentMD5: whole.digest() },
     metadata: { ...metadata },
     ...(ifAbsent === true ? { conditions: { ifNoneMatch: "*" } } : {}),
+    // The container must have been made with immutability of versions.
+    ...(lockedUntil === undefined
+      ? {}
+      : { immutabilityPolicy: { expiriesOn: lockedUntil, policyMode: "Locked" } }),
   });
   if (etag === undefined) throw new StorageError("unavailable", "that is no answer of Azure's");
   return { ...content(), etag, verifiedBy: "md5" };

@@ -33,6 +33,8 @@ export function openFolderStore(root: string): BlobStore {
     put: async (key, body, info) =>
       told(`cannot put ${key} into ${root}`, async () => {
         const path = pathOf(key);
+        if (info.lockedUntil !== undefined)
+          throw new StorageError("refused", "a folder cannot keep files from being deleted");
         await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
         const part = join(dirname(path), partName(basename(path)));
         writing.add(part);

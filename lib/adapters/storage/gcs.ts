@@ -93,14 +93,20 @@ async function putFile(
   body: Readable,
   info: PutInfo,
 ): Promise<Omit<StoredBlob, "location">> {
-  const { signal, contentType, metadata, ifAbsent } = info;
+  const { signal, contentType, metadata, ifAbsent, lockedUntil } = info;
   const { pieces, content } = measure(body, info);
   const upload = file.createWriteStream({
     resumable: true,
     chunkSize: CHUNK_BYTES,
     validation: "crc32c",
     contentType,
-    metadata: { metadata: { ...metadata } },
+    metadata: {
+      metadata: { ...metadata },
+      // The bucket must have been made with object retention.
+      ...(lockedUntil === undefined
+        ? {}
+        : { retention: { mode: "Locked", retainUntilTime: lockedUntil.toISOString() } }),
+    },
     ...(ifAbsent === true ? { preconditionOpts: { ifGenerationMatch: 0 } } : {}),
   });
   await pipeline(pieces, upload, { signal });

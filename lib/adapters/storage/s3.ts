@@ -4,7 +4,6 @@ import type {
   PutObjectCommandOutput,
   S3Client,
 } from "@aws-sdk/client-s3";
-import { createHash, type Hash } from "node:crypto";
 import { addAbortSignal, Readable } from "node:stream";
 import {
   checkKey,
@@ -16,6 +15,7 @@ import {
   type S3Options,
   type StoredBlob,
 } from "../../storage.ts";
+import { PartHashes } from "./s3-part-hashes.ts";
 import { encode, presignGet } from "./s3-presign.ts";
 import { statusOf, storageError } from "./vendor-error.ts";
 
@@ -139,6 +139,7 @@ async function putObject(
     ContentType: info.contentType,
     Metadata: { ...info.metadata },
     ...(info.ifAbsent === true ? { IfNoneMatch: "*" } : {}),
+    ...lockOf(info),
   };
   const result =
     expected !== undefined && expected.bytes <= SINGLE_BYTES_MAX
@@ -150,6 +151,12 @@ async function putObject(
     throw new StorageError("corrupt", `${object.Key}: the store's checksum is another one`);
   if (ours === undefined) await checkSize(s3, object, content().bytes, info);
   return { ...content(), etag, verifiedBy: ours === undefined ? "size" : "sha256" };
+}
+
+/** Object Lock, which the bucket must have been made with. */
+function lockOf({ lockedUntil }: PutInfo) {
+  if (lockedUntil === undefined) return {};
+  return { ObjectLockMode: "COMPLIANCE", ObjectLockRetainUntilDate: lockedUntil } as const;
 }
 
 /** Older servers work out no checksums; and what answers 200 to everything is no store. */
@@ -207,44 +214,6 @@ async function putInParts(
     return await upload.done();
   } finally {
     signal.removeEventListener("abort", abort);
-  }
-}
-
-/** SHA-256 of each part as it will be cut: of an object in parts the store tells the hash of their hashes. */
-class PartHashes {
-  readonly #partBytes: number;
-  readonly #done: Buffer[] = [];
-  #hash: Hash = createHash("sha256");
-  #filled = 0;
-
-  constructor(partBytes: number) {
-    this.#partBytes = partBytes;
-  }
-
-  add(piece: Buffer): void {
-    for (let rest = piece; rest.length > 0;) {
-      const taken = rest.subarray(0, this.#partBytes - this.#filled);
-      this.#hash.update(taken);
-      this.#filled += taken.length;
-      rest = rest.subarray(taken.length);
-      if (this.#filled === this.#partBytes) this.#close();
-    }
-  }
-
-  /** @returns undefined when the store told none */
-  matches(theirs: string | undefined, sha256: string): boolean | undefined {
-    if (theirs === undefined) return undefined;
-    const [value, parts] = theirs.split("-");
-    if (parts === undefined) return value === Buffer.from(sha256, "hex").toString("base64");
-    if (this.#filled > 0) this.#close();
-    const all = createHash("sha256").update(Buffer.concat(this.#done)).digest("base64");
-    return value === all && Number(parts) === this.#done.length;
-  }
-
-  #close(): void {
-    this.#done.push(this.#hash.digest());
-    this.#hash = createHash("sha256");
-    this.#filled = 0;
   }
 }
 

@@ -1,0 +1,193 @@
+import { ExponentialBackoff, handleWhen, retry } from "cockatiel";
+import { createReadStream } from "node:fs";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { messageOf } from "../../lib/error.ts";
+import { StorageError, type BlobStore, type StoredBlob } from "../../lib/storage.ts";
+import { DestinationError, nameTaken } from "../destination-error.ts";
+import { createMeter } from "../meter.ts";
+import { writeWhole } from "../safe-file.ts";
+import type { Artifact, Destination, Receipt, Verification } from "../types.ts";
+
+export interface BlobDestinationOptions {
+  /** As in receipts: "s3", "gcs", "azure". */
+  readonly name: string;
+  readonly store: BlobStore;
+  /** When an object that is uploaded now may be deleted; undefined: at any time. */
+  readonly lockedUntil: () => Date | undefined;
+}
+
+const READ_CHUNK_BYTES = 256 * 1024;
+/** For questions without content. */
+const ANSWER_MS = 60_000;
+/** So long without a byte, in either direction, is a store that hangs. */
+const STALL_MS = 120_000;
+/** Stores answer 503 in passing. Whatever lasts longer is for the next run. */
+const AGAIN = { maxAttempts: 2, backoff: new ExponentialBackoff({ initialDelay: 300 }) };
+
+/** A bucket of a cloud. Objects are created only under free names; what each store checks by itself stands in the receipt. */
+export function blobDestination(options: BlobDestinationOptions): Destination {
+  const { name: destination, store } = options;
+  const told = async <T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await retry(handleWhen(isPassing), AGAIN).execute(work, signal);
+    } catch (cause) {
+      if (cause instanceof DestinationError || signal?.aborted === true) throw cause;
+      throw new DestinationError(destination, messageOf(cause), { cause });
+    }
+  };
+  return {
+    name: destination,
+    has: async (name, signal) =>
+      told(signal, async () => (await store.head(name, within(signal))) !== undefined),
+    download: async (name, path, signal) =>
+      told(signal, async () =>
+        writeWhole(path, String(process.pid), async (sink) =>
+          withPieces(store, name, signal, async (pieces) => pipeline(pieces, sink)),
+        ),
+      ),
+    remove: async (name, signal) => told(signal, async () => store.delete(name, within(signal))),
+    upload: async (artifact, signal) =>
+      told(signal, async () => {
+        const held = await store.head(artifact.name, within(signal));
+        const stored = held === undefined ? await create(artifact, signal, options) : undefined;
+        return stored === undefined
+          ? adopt(artifact, signal, options)
+          : checked(artifact, stored, signal, options);
+      }),
+  };
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof StorageError && error.retryable;
+}
+
+function within(signal: AbortSignal | undefined): AbortSignal {
+  return AbortSignal.any([
+    ...(signal === undefined ? [] : [signal]),
+    AbortSignal.timeout(ANSWER_MS),
+  ]);
+}
+
+/** Undefined when the name was taken in the meantime. */
+async function create(
+  artifact: Artifact,
+  signal: AbortSignal | undefined,
+  { store, lockedUntil }: BlobDestinationOptions,
+): Promise<StoredBlob | undefined> {
+  const watch = watchFor(signal);
+  const file = createReadStream(artifact.path, { highWaterMark: READ_CHUNK_BYTES });
+  try {
+    return await store.put(artifact.name, Readable.from(watch.pieces(file)), {
+      contentType: "application/octet-stream",
+      signal: watch.signal,
+      ifAbsent: true,
+      expected: { bytes: artifact.bytes, sha256: artifact.sha256 },
+      metadata: { exportid: artifact.exportId, sha256: artifact.sha256 },
+      lockedUntil: lockedUntil(),
+    });
+  } catch (error) {
+    if (error instanceof StorageError && error.kind === "exists") return undefined;
+    throw error;
+  } finally {
+    watch.stop();
+    file.destroy();
+  }
+}
+
+/** A store that knows no checksums is asked for all of the bytes. */
+async function checked(
+  artifact: Artifact,
+  { location, verifiedBy, sha256 }: StoredBlob,
+  signal: AbortSignal | undefined,
+  options: BlobDestinationOptions,
+): Promise<Receipt> {
+  const { name: destination, store } = options;
+  const common = { location, adopted: false };
+  if (verifiedBy !== "size")
+    return receipt(artifact, options, {
+      ...common,
+      sha256,
+      verifiedBy: `server-hash(${verifiedBy})`,
+    });
+  const read = await readBack(store, artifact.name, signal);
+  if (read !== artifact.sha256)
+    throw new DestinationError(destination, `${location} reads back as other bytes than were sent`);
+  return receipt(artifact, options, { ...common, sha256: read, verifiedBy: "read-back-sha256" });
+}
+
+/** What an earlier attempt left is taken for ours only by its bytes. */
+async function adopt(
+  artifact: Artifact,
+  signal: AbortSignal | undefined,
+  options: BlobDestinationOptions,
+): Promise<Receipt> {
+  const { name: destination, store } = options;
+  const location = `${store.name}/${artifact.name}`;
+  const sha256 = await readBack(store, artifact.name, signal);
+  if (!artifact.knownSha256.has(sha256)) throw nameTaken(destination, location);
+  return receipt(artifact, options, {
+    location,
+    sha256,
+    verifiedBy: "read-back-sha256",
+    adopted: true,
+  });
+}
+
+function receipt(
+  { name, bytes }: Artifact,
+  { name: destination }: BlobDestinationOptions,
+  seen: {
+    readonly location: string;
+    readonly sha256: string;
+    readonly verifiedBy: Verification;
+    readonly adopted: boolean;
+  },
+): Receipt {
+  return { destination, name, bytes, ...seen };
+}
+
+async function readBack(
+  store: BlobStore,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const meter = createMeter();
+  meter.stream.resume();
+  await withPieces(store, name, signal, async (pieces) => pipeline(pieces, meter.stream));
+  return meter.sha256();
+}
+
+async function withPieces(
+  store: BlobStore,
+  name: string,
+  signal: AbortSignal | undefined,
+  work: (pieces: AsyncIterable<Uint8Array>) => Promise<void>,
+): Promise<void> {
+  const watch = watchFor(signal);
+  try {
+    await work(watch.pieces(await store.get(name, watch.signal)));
+  } finally {
+    watch.stop();
+  }
+}
+
+/** A signal that ends what stands still; each piece begins the wait anew. */
+function watchFor(signal: AbortSignal | undefined) {
+  const stalled = new AbortController();
+  const timer = setTimeout(() => {
+    stalled.abort(new Error(`no byte in ${STALL_MS / 1000} s`));
+  }, STALL_MS);
+  return {
+    signal: AbortSignal.any([...(signal === undefined ? [] : [signal]), stalled.signal]),
+    stop: () => {
+      clearTimeout(timer);
+    },
+    pieces: async function* (source: Readable): AsyncGenerator<Uint8Array> {
+      for await (const piece of source as AsyncIterable<Uint8Array>) {
+        timer.refresh();
+        yield piece;
+      }
+    },
+  };
+}
