@@ -93,9 +93,10 @@ function problemsOf(read: () => unknown): readonly string[] {
 async function startOwnDatabase(folder: string, log: Log, stack: StopStack): Promise<string> {
   const embedded = await startEmbeddedPostgres(join(folder, "postgres"), log);
   stack.add("embedded database", async () => embedded.stop());
-  log.warn("embedded database: for trials only; set AIOPS_DATABASE_URL in production", {
-    folder: embedded.folder,
-  });
+  log.warn(
+    "embedded database: for trials only; other commands need AIOPS_DATABASE_URL set to its address",
+    { folder: embedded.folder, address: embedded.url }, // trusts this machine, so there is no password to hide
+  );
   await migrate(embedded.url, log);
   return embedded.url;
 }

@@ -20,7 +20,7 @@ export type CancelOutcome =
   | { readonly kind: "too_late"; readonly state: RunState };
 
 /** From here on the cluster may have been called. */
-const BEGUN: readonly RunState[] = ["intent", "verifying"];
+export const BEGUN: readonly RunState[] = ["intent", "verifying"];
 
 /**
  * Ends a run that has done nothing yet, and its request with it. A worker that is at it loses it: the fence moves. The

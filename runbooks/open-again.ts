@@ -2,6 +2,7 @@ import { newId } from "../lib/id.ts";
 import type { Queryable } from "../lib/postgres.ts";
 import { appendAudit } from "./audit.ts";
 import { JOB_GRACE } from "./ledger.ts";
+import { lockNames } from "./lock-names.ts";
 import type { Enqueue } from "./types/intake.ts";
 import type { RunState } from "./types/run.ts";
 
@@ -15,6 +16,14 @@ export interface EndedRun {
   readonly over: boolean;
 }
 
+/** Who asks for a run, and how. */
+interface Asker {
+  readonly person: string;
+  /** Undefined: as the old one. */
+  readonly dryRun?: boolean;
+  readonly via: "cli" | "page" | "slack";
+}
+
 /** Takes a run's row; undefined when there is none. */
 export async function lockRun(tx: Queryable, runId: string): Promise<EndedRun | undefined> {
   const { rows } = await tx.query<EndedRun>(
@@ -25,17 +34,32 @@ export async function lockRun(tx: Queryable, runId: string): Promise<EndedRun | 
   return rows[0];
 }
 
+/** Takes the alerts that fire under a run, and then its row: in the order in which a delivery takes them. */
+export async function lockRunAndAlerts(
+  tx: Queryable,
+  runId: string,
+): Promise<EndedRun | undefined> {
+  const { rows } = await tx.query<{ name: string }>(
+    "SELECT source || ' ' || fingerprint AS name FROM episodes WHERE run_id = $1 AND resolved_at IS NULL",
+    [runId],
+  );
+  await lockNames(
+    tx,
+    rows.map(({ name }) => name),
+  );
+  return lockRun(tx, runId);
+}
+
 /**
  * Opens a new run for the alerts of one that has ended, in a person's name: through the policy and the approval from the
- * start, with as much time as the old one had. Call it with {@link lockRun}'s lock.
+ * start, with as much time as the old one had. Call it with {@link lockRunAndAlerts}' locks.
  *
- * @param dryRun undefined: as the old one
  * @returns undefined when none of its alerts fires, or another run of the target is under way
  */
 export async function openAgain(
   tx: Queryable,
   old: EndedRun,
-  { person, dryRun }: { readonly person: string; readonly dryRun?: boolean },
+  { person, dryRun, via }: Asker,
   enqueue: Enqueue,
 ): Promise<string | undefined> {
   const runId = newId("run");
@@ -54,7 +78,7 @@ export async function openAgain(
     runId,
   ]);
   const { namespace, app, targetKey } = old;
-  const how = dryRun === true ? { dry_run: true } : {};
+  const how = { via, ...(dryRun === true ? { dry_run: true } : {}) };
   await appendAudit(tx, old, [{ event: "retried", actor: person, detail: { run: runId, ...how } }]);
   await appendAudit(tx, { id: runId, namespace, app, targetKey }, [
     { event: "request", actor: person, detail: { retry_of: old.id, ...how } },

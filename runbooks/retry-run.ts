@@ -1,6 +1,6 @@
 import type { Database } from "../lib/postgres.ts";
 import { rightOf } from "./approval/authorize.ts";
-import { lockRun, openAgain } from "./open-again.ts";
+import { lockRunAndAlerts, openAgain } from "./open-again.ts";
 import type { UserGroups } from "./types/approval.ts";
 import type { Enqueue } from "./types/intake.ts";
 import type { RunState } from "./types/run.ts";
@@ -11,6 +11,8 @@ export interface RetryRequest {
   readonly by: string;
   /** Whether it may act; else it only shows what would happen. */
   readonly mode: "real" | "dry-run";
+  /** Where the person said so. */
+  readonly via?: "cli" | "page";
 }
 
 export type RetryOutcome =
@@ -31,16 +33,16 @@ export interface RetryDeps {
 
 /** Starts a run again that has ended: a new run, through the whole policy and a new approval. */
 export async function retryRun(
-  { runId, by, mode }: RetryRequest,
+  { runId, by, mode, via = "cli" }: RetryRequest,
   { database, enqueue, approvers, groups }: RetryDeps,
 ): Promise<RetryOutcome> {
   const right = await rightOf(by, { allowed: approvers, known: approvers }, groups);
   if (mode === "real" && right.kind === "may_not") return { kind: "not_allowed", why: right.why };
   return database.inTransaction(async (tx) => {
-    const old = await lockRun(tx, runId);
+    const old = await lockRunAndAlerts(tx, runId);
     if (old === undefined) return { kind: "not_found" };
     if (!old.over) return { kind: "not_over", state: old.state };
-    const request = { person: right.person, dryRun: mode === "dry-run" };
+    const request = { person: right.person, dryRun: mode === "dry-run", via };
     const started = await openAgain(tx, old, request, enqueue);
     const why =
       "none of its alerts fires under it any more, or another run of the target is under way";

@@ -25,7 +25,6 @@ import { kubernetesCensus } from "./adapters/kubernetes/preflight.ts";
 import { prometheusSource } from "./adapters/prometheus.ts";
 import { redisBreakerView } from "./adapters/redis.ts";
 import { openSlack, openUserGroups } from "./adapters/slack/open.ts";
-import { admitDelivery, admitOthers, admitWaitingEpisode } from "./admit.ts";
 import { buttonValue } from "./approval/links.ts";
 import { openApprovals } from "./approval/request.ts";
 import type { RunbooksConfig } from "./config.ts";
@@ -46,13 +45,12 @@ import { startHousekeeping } from "./open-housekeeping.ts";
 import { countInbox, openInstance } from "./open-instance.ts";
 import { openIntake } from "./open-intake.ts";
 import { openVerifier } from "./open-verifier.ts";
+import { openWorkers } from "./open-workers.ts";
 import { approvalLinks } from "./operations.ts";
 import { argumentProblemWith } from "./policy/arguments.ts";
 import { addRoutes } from "./routes.ts";
-import { advanceRun } from "./run.ts";
 import type { RunDeps } from "./steps/step.ts";
 import { openSources } from "./sources.ts";
-import { sweepUntil } from "./sweep.ts";
 import type { UserGroups } from "./types/approval.ts";
 import type { Enqueue, Runbook } from "./types/intake.ts";
 import { parseQueries } from "./verify-queries.ts";
@@ -127,15 +125,9 @@ async function startReceiver(shared: Shared, stack: StopStack): Promise<string> 
   const { config, log, registry, metrics, database, enqueue, groups, readiness, inbox } = shared;
   const slack = await openSlack(config, { database, enqueue, groups, log }, stack);
   const intake = openIntake(config, { log, waiting: () => inbox.waiting, stack });
+  const switches = switchesOf(config);
   const catalogPath = config.runbooksFile ?? PACKAGED_CATALOG;
-  const pageParts = {
-    log,
-    enqueue,
-    groups,
-    switches: switchesOf(config),
-    catalogPath,
-    history: storedEpisodes,
-  };
+  const pageParts = { log, enqueue, groups, switches, catalogPath, history: storedEpisodes };
   const pages = openPages(config, pageParts, stack);
   const app = buildApp({ service: "runbooks", log, registry, readiness }, (router) => {
     addRoutes(router, {
@@ -163,34 +155,12 @@ async function startReceiver(shared: Shared, stack: StopStack): Promise<string> 
 
 /** What changes things: those who take jobs, and the sweep behind them. */
 async function startExecutor(shared: Shared, stack: StopStack): Promise<void> {
-  const { config, database, jobs, log } = shared;
+  const { config, database } = shared;
   const admitDeps = await admitDepsOf(shared, stack);
   const runDeps = await runDepsOf(shared, () => admitDeps.catalog, stack);
-  const admit = async (inboxId: string) => admitDelivery(inboxId, admitDeps);
-  const admitEpisode = async (episodeId: string) => admitWaitingEpisode(episodeId, admitDeps);
-  const advance = async (runId: string) => advanceRun(runId, runDeps);
-  await jobs.work<{ inboxId: string }>("runbooks-inbox", async ({ inboxId }) => {
-    await admit(inboxId);
-    await admitOthers(admitDeps);
-  });
-  await jobs.work<{ runId: string }>("runbooks-run", async ({ runId }) => advance(runId));
-
-  await startHousekeeping(
-    config,
-    shared,
-    { admitDeps, alertmanager: alertmanagerOf(config) },
-    stack,
-  );
-
-  const stopping = new AbortController();
-  const clock = systemClock;
-  const { inboxWaiting } = shared;
-  const sweepDeps = { database, clock, log, admit, admitEpisode, advance, inboxWaiting };
-  const sweeping = sweepUntil(stopping.signal, sweepDeps);
-  stack.add("sweep", async () => {
-    stopping.abort();
-    await sweeping;
-  });
+  const alertmanager = alertmanagerOf(config);
+  await startHousekeeping(config, shared, { admitDeps, alertmanager }, stack);
+  await openWorkers(shared, { admitDeps, runDeps }, stack);
   openNotices(shared, { outbox: openOutboxTable(database), ...channelsOf(shared) }, stack);
 }
 

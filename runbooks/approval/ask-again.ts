@@ -1,4 +1,4 @@
-import { lockRun, openAgain } from "../open-again.ts";
+import { lockRunAndAlerts, openAgain } from "../open-again.ts";
 import type { Approval, AnswerDeps } from "./answer.ts";
 import { rightOf } from "./authorize.ts";
 
@@ -20,10 +20,10 @@ export async function askAgain(
   const right = await rightOf(account, list, deps.groups);
   if (right.kind === "may_not") return `You may not ask again: ${right.why}.`;
   return deps.database.inTransaction(async (tx) => {
-    const old = await lockRun(tx, runId);
+    const old = await lockRunAndAlerts(tx, runId);
     if (old === undefined) throw new Error(`run ${runId} does not exist`);
     if (!ASKABLE.includes(old.state)) return `Run ${runId} is ${old.state}: it is not asked again.`;
-    const newRunId = await openAgain(tx, old, { person: right.person }, deps.enqueue);
+    const newRunId = await openAgain(tx, old, { person: right.person, via: "slack" }, deps.enqueue);
     if (newRunId === undefined)
       return "Nothing was started: the alert has resolved, or another run of this target is under way.";
     return `Asked again as ${newRunId}. Somebody else has to answer it.`;

@@ -78,6 +78,8 @@ function noteProblem(
 ): string | undefined {
   if (note !== expected && !note.startsWith(`${expected}\n`)) return "its note says something else";
   if (verifiers === undefined) return undefined;
+  if (note === expected)
+    return "not a signed note: made before AUDIT_SIGNING_KEY_FILE was set, or its signature was taken away";
   try {
     verifyNote(note, verifiers);
     return undefined;

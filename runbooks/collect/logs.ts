@@ -86,7 +86,7 @@ export async function collectContainerLogs(
     return;
   }
   if (containers === undefined) {
-    note("no hypervisor is configured (HYPERVISOR_URL)");
+    note("no hypervisor is configured (RUNBOOK_HYPERVISOR_URL)");
     return;
   }
   const text = await redact.log(await containers.logs(named, lines, signal));

@@ -1,4 +1,4 @@
-import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { sha256Hex } from "../../lib/canonical.ts";
 import type { CollectionIndex, StepReport } from "../types/collect.ts";
@@ -73,6 +73,8 @@ function fileOf(name: string, text: string): CollectedFile {
 
 async function gzip(pieces: Iterable<Buffer>): Promise<Buffer> {
   const packed: Buffer[] = [];
-  for await (const piece of Readable.from(pieces).pipe(createGzip())) packed.push(piece as Buffer);
+  await pipeline(pieces, createGzip(), async (zipped: AsyncIterable<Buffer>) => {
+    for await (const piece of zipped) packed.push(piece);
+  });
   return Buffer.concat(packed);
 }

@@ -28,6 +28,15 @@ export const limitField = z
   .transform(Number)
   .refine((limit) => limit >= 1 && limit <= ROWS_MAX, `must be from 1 to ${ROWS_MAX}`);
 
+/** Where a list goes on: microseconds and id, as a Date has not all digits of the column. */
+export const cursorField = z
+  .string("must be given once")
+  .regex(/^\d{1,16}\.[\w-]{1,100}$/, "must be the `next` of a list")
+  .transform((text) => {
+    const dot = text.indexOf(".");
+    return { micros: text.slice(0, dot), id: text.slice(dot + 1) };
+  });
+
 const DAY = /^\d{4}-\d\d-\d\d$/;
 const MOMENT = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/;
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { html, type Html } from "../../lib/pages/html.ts";
+import { BEGUN } from "../cancel-run.ts";
 import type { RunNews } from "../notify/compose.ts";
 import type { Viewer } from "./access.ts";
 import { csrfField, personFields } from "./breakers.ts";
@@ -13,9 +14,6 @@ export const RUN_SAID = {
 export const saidSchema = z.strictObject({
   said: optionalOf(z.enum(["cancelled", "started"], "is not known")),
 });
-
-/** From here on the cluster may have been called. */
-const BEGUN: readonly string[] = ["intent", "verifying"];
 
 /** What a person may do about a run. Answering it needs a personal link: that is on the request's page. */
 export function runActions({ run, finishedAt }: RunNews, viewer: Viewer): Html {

@@ -32,7 +32,6 @@ export function runPage(
         ${live ? html`data-stream="${stream}"` : html``}
         data-version="${versionOf(run)}"
       >
-        ${run.news.run.retryOf === undefined ? html`` : html`<p>It repeats ${runLink(run.news.run.retryOf)}.</p>`}
         ${answerNote(news)} ${storyHtml(news)}
         <h2>What happened</h2>
         ${timeline(run)} ${callsOf(run)}

@@ -22,8 +22,10 @@ const EXPORT_ROWS_MAX = 10_000;
 const PORTION = 1_000;
 /** Each takes a connection now and then; others look as well. */
 const EXPORTS_MAX = 2;
+/** Who takes nothing for so long has fallen asleep, and keeps others from their export. */
+const SILENCE_MS = 30_000;
 
-export function addAuditRoutes(guarded: GuardedRoutes, { database }: Pages): void {
+export function addAuditRoutes(guarded: GuardedRoutes, { database, clock }: Pages): void {
   guarded.get("/audit", async (request, response) => {
     const filter = readFields(auditFilterSchema, request.query);
     const [found, chain] = [await findAudit(filter, database), await chainFacts(database)];
@@ -40,7 +42,7 @@ export function addAuditRoutes(guarded: GuardedRoutes, { database }: Pages): voi
       throw new HttpProblem(429, "Busy", "Others export now; try again.", { "Retry-After": "5" });
     running += 1;
     try {
-      await sendExport(response, format, filter, database);
+      await sendExport(response, { format, filter }, { database, clock });
     } finally {
       running -= 1;
     }
@@ -50,9 +52,8 @@ export function addAuditRoutes(guarded: GuardedRoutes, { database }: Pages): voi
 /** Row by row as they are read: memory does not grow with the export. */
 async function sendExport(
   response: Response,
-  format: "csv" | "json",
-  filter: AuditFilter,
-  database: Database,
+  { format, filter }: { readonly format: "csv" | "json"; readonly filter: AuditFilter },
+  { database, clock }: Pick<Pages, "database" | "clock">,
 ): Promise<void> {
   const portions = rowsOf(filter, database);
   const first = await portions.next(); // a fault of the first portion is still a proper answer
@@ -68,8 +69,8 @@ async function sendExport(
       format === "csv"
         ? rows.map(csvLine).join("")
         : rows.map((row) => JSON.stringify(row)).join(",\n");
-    if (!response.write(before + text)) await drained(response);
-    if (response.destroyed) return;
+    if (response.destroyed) return; // who has left is never heard to leave again
+    if (!response.write(before + text)) await drained(response, clock);
     before = format === "csv" ? "" : ",\n";
     last = rows.at(-1)?.id ?? last;
   }
@@ -77,8 +78,20 @@ async function sendExport(
   response.end(format === "csv" ? untouched : `${untouched}],"last":${JSON.stringify(last)}}\n`);
 }
 
-async function drained(response: Response): Promise<void> {
-  await Promise.race([once(response, "drain"), once(response, "close")]);
+/** Until it takes more, or whoever reads it has left. Who takes nothing for too long is cut off. */
+async function drained(response: Response, clock: Pages["clock"]): Promise<void> {
+  const either = new AbortController();
+  const { signal } = either;
+  const waiting = [
+    ...["drain", "close"].map(async (name) => once(response, name, { signal })),
+    clock.sleep(SILENCE_MS, signal).then(() => "asleep" as const),
+  ];
+  try {
+    if ((await Promise.race(waiting)) === "asleep") response.destroy();
+  } finally {
+    either.abort(); // leaves no listener behind
+    await Promise.allSettled(waiting);
+  }
 }
 
 async function* rowsOf(

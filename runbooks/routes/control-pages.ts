@@ -41,7 +41,10 @@ export function addControlRoutes(guarded: GuardedRoutes, pages: Pages): void {
     const runId = readId(request.params, "run");
     const { by } = readFields(runActionSchema, request.body);
     const { approvers } = pages.switches;
-    const outcome = await retryRun({ runId, by, mode: "dry-run" }, { ...pages, approvers });
+    const outcome = await retryRun(
+      { runId, by, mode: "dry-run", via: "page" },
+      { ...pages, approvers },
+    );
     seeRun(response, startedOf(outcome), "started");
   });
 }

@@ -17,6 +17,7 @@ export function addStreamRoutes(guarded: GuardedRoutes, { database, watch, clock
   guarded.get("/runs/:id/stream", async (request, response, viewer) => {
     const runId = readId(request.params, "run");
     if ((await findRun(runId, database)) === undefined) throw unknownId("run");
+    if (response.destroyed) return; // who has left already is never heard to leave
     const latest = new Date(clock.now().getTime() + STREAM_MS_MAX);
     const { until = latest } = viewer;
     const leave = watch.join({

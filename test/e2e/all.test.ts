@@ -2,6 +2,7 @@ import { access, chmod, mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import pg from "pg";
 import { freePort } from "../../lib/free-port.ts";
 import { startFettle, waitUntil, type FettleProcess } from "../fakes/fettle.ts";
 
@@ -37,11 +38,28 @@ test("fettle all runs the four services with nothing installed or configured, an
   expect((await stat(join(folder, "local.key"))).mode & 0o777).toBe(0o600);
   await expect(access(join(folder, "exports"))).resolves.toBeUndefined();
 
+  expect(await runsIn(addressIn(all.output()))).toBe(0);
+
   await all.stop();
   expect(await all.exited).toBe(0);
   expect(all.output()).toContain('"stopped"');
   expect(all.output()).not.toContain('"level":"error"');
 }, 60_000);
+
+/** The embedded database's address, as the log tells it: what the other commands need. */
+function addressIn(output: string): string {
+  return /"address":"(postgres:[^"]+)"/.exec(output)?.[1] ?? "not told";
+}
+
+async function runsIn(address: string): Promise<number> {
+  const client = new pg.Client({ connectionString: address });
+  await client.connect();
+  try {
+    return (await client.query("SELECT id FROM runs")).rows.length;
+  } finally {
+    await client.end();
+  }
+}
 
 /** What answers at an address, once something does: the services start one after the other. */
 async function serviceAt(url: string): Promise<string> {

@@ -3,7 +3,9 @@ import type { Database } from "../../lib/postgres.ts";
 import { findApproval } from "../../runbooks/approval/answer.ts";
 import { cancelRun } from "../../runbooks/cancel-run.ts";
 import { findRun, leaseRun, moveRun } from "../../runbooks/ledger.ts";
+import { lockNames } from "../../runbooks/lock-names.ts";
 import { retryRun } from "../../runbooks/retry-run.ts";
+import { waitUntil } from "../fakes/fettle.ts";
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { given, openTestDatabase, slotsOf, stateOf, waitingRun, type Given } from "./given.ts";
 
@@ -23,6 +25,16 @@ afterAll(async () => {
 
 const cancel = async (runId: string, reason?: string) =>
   cancelRun({ runId, by: "iva", via: "cli", reason }, { database });
+
+/** Waits until somebody waits for a lock of this database. */
+const somebodyWaits = async () =>
+  waitUntil("somebody to wait", 20_000, async () => {
+    const { rows } = await database.query(
+      `SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+        WHERE NOT l.granted AND a.datname = current_database()`,
+    );
+    return rows.length > 0;
+  });
 
 describe("cancelling", () => {
   test("ends a run that waits, its request with it, and tells the channels", async () => {
@@ -199,6 +211,30 @@ describe("a retry", () => {
     await setup.deliver([{ status: "resolved", endsAt: "2026-11-21T03:10:00Z" }]);
     expect(await retry(runId)).toMatchObject({ kind: "nothing_to_do" });
     expect(await setup.runs()).toHaveLength(1);
+  });
+
+  test("and a delivery about the same alert: neither waits for the other for ever", async () => {
+    const { setup, runId } = await rejectedRun();
+
+    const outcome = await database.inTransaction(async (delivery) => {
+      // As a delivery does: the alert's name, its episode, then the run that it belongs to.
+      const { rows } = await delivery.query<{ name: string }>(
+        "SELECT source || ' ' || fingerprint AS name FROM episodes WHERE run_id = $1",
+        [runId],
+      );
+      await lockNames(
+        delivery,
+        rows.map(({ name }) => name),
+      );
+      await delivery.query("UPDATE episodes SET last_seen_at = now() WHERE run_id = $1", [runId]);
+      const retrying = retryRun({ runId, by: "ana", mode: "real" }, retryDeps(setup));
+      retrying.catch(() => undefined); // looked at below
+      await somebodyWaits();
+      await delivery.query("SELECT 1 FROM runs WHERE id = $1 FOR UPDATE", [runId]);
+      return { retrying };
+    });
+
+    expect((await outcome.retrying).kind).toBe("started");
   });
 
   test("by two people at once is one run", async () => {

@@ -43,7 +43,7 @@ export async function proveExport({ id }: RunDetail, world: DemoWorld): Promise<
     `  bin/fettle decrypt ${relative(process.cwd(), receipt.location)} --key ${relative(process.cwd(), localKeyFile)}`,
   );
   narrator.say(
-    `  gpg --import ${relative(process.cwd(), pgpPrivateKeyFile)} && gpg --decrypt ${file.name.replace(/\.envelope\.json$/, "")}`,
+    `  gpg --batch --import ${relative(process.cwd(), pgpPrivateKeyFile)} && gpg --decrypt ${relative(process.cwd(), receipt.location.replace(/\.envelope\.json$/, ""))}`,
   );
 }
 

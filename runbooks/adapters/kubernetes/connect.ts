@@ -3,6 +3,8 @@ import type { AppsV1Api, KubeConfig } from "@kubernetes/client-node";
 import { ClusterError } from "../../types/cluster.ts";
 
 const TIMEOUT_MS = 10_000;
+/** What the client supposes when it found no configuration at all. It then refuses it with words about TLS that lead astray. */
+const NOTHING_FOUND = "http://localhost:8080";
 
 type Options = NonNullable<Parameters<AppsV1Api["readNamespacedDeployment"]>[1]>;
 
@@ -81,4 +83,9 @@ function load(config: KubeConfig, kubeconfig: string | undefined): void {
       cause,
     });
   }
+  if (kubeconfig === undefined && config.getCurrentCluster()?.server === NOTHING_FOUND)
+    throw new ClusterError(
+      "no cluster is configured: KUBECONFIG is not set, and there is no ~/.kube/config and no service account of a pod",
+      { retryable: false },
+    );
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Queryable } from "../../../lib/postgres.ts";
-import { limitField, optionalOf, ROWS_SHOWN } from "../read-query.ts";
+import { cursorField, limitField, optionalOf, ROWS_SHOWN } from "../read-query.ts";
 
 /** A request as lists show it. */
 export interface ApprovalListed {
@@ -25,15 +25,7 @@ const APPROVAL_STATES = ["pending", "decided"] as const;
 export const approvalFilterSchema = z.strictObject({
   state: optionalOf(z.enum(APPROVAL_STATES, `must be one of ${APPROVAL_STATES.join(", ")}`)),
   limit: optionalOf(limitField),
-  after: optionalOf(
-    z
-      .string("must be given once")
-      .regex(/^\d{1,16}\.[\w-]{1,100}$/, "must be the `next` of a list")
-      .transform((text) => {
-        const dot = text.indexOf(".");
-        return { micros: text.slice(0, dot), id: text.slice(dot + 1) };
-      }),
-  ),
+  after: optionalOf(cursorField),
 });
 
 export type ApprovalFilter = z.output<typeof approvalFilterSchema>;

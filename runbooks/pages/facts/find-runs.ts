@@ -1,7 +1,14 @@
 import { z } from "zod";
 import type { Queryable } from "../../../lib/postgres.ts";
 import { ACTIVE_STATES, FINAL_STATES } from "../../types/run.ts";
-import { limitField, momentField, optionalOf, ROWS_SHOWN, textField } from "../read-query.ts";
+import {
+  cursorField,
+  limitField,
+  momentField,
+  optionalOf,
+  ROWS_SHOWN,
+  textField,
+} from "../read-query.ts";
 
 /** A run as lists show it. */
 export interface RunListed {
@@ -32,15 +39,7 @@ export const runFilterSchema = z.strictObject({
   to: optionalOf(momentField),
   q: optionalOf(textField(100)),
   limit: optionalOf(limitField),
-  after: optionalOf(
-    z
-      .string("must be given once")
-      .regex(/^\d{1,16}\.[\w-]{1,100}$/, "must be the `next` of a list")
-      .transform((text) => {
-        const dot = text.indexOf(".");
-        return { micros: text.slice(0, dot), id: text.slice(dot + 1) };
-      }),
-  ),
+  after: optionalOf(cursorField),
 });
 
 export type RunFilter = z.output<typeof runFilterSchema>;

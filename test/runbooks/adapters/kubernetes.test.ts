@@ -218,4 +218,14 @@ describe("failures", () => {
     expect(error).toMatchObject({ retryable: false });
     expect(error.message).toContain("/no/such/file");
   });
+
+  test("no configuration of a cluster at all is said as that", async () => {
+    const { HOME, KUBECONFIG } = process.env;
+    delete process.env["KUBECONFIG"];
+    process.env["HOME"] = "/no/such/home";
+    const error = await failureOf(kubernetesCluster(connectKubernetes(undefined)).workload(WEB));
+    Object.assign(process.env, { HOME, ...(KUBECONFIG === undefined ? {} : { KUBECONFIG }) });
+
+    expect(error.message).toContain("no cluster is configured: KUBECONFIG is not set");
+  });
 });

@@ -100,3 +100,9 @@ test("text is cut at the end that matters less", () => {
     "0123456789012345\n[cut: 100 bytes in all]",
   );
 });
+
+test("a name that an archive cannot hold is a failure, and not the end of the process", async () => {
+  await expect(pack(gathered([file("x".repeat(101), "one")]))).rejects.toThrow(
+    "is too long a name for tar",
+  );
+});

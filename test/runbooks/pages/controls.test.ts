@@ -170,8 +170,18 @@ describe("what people do about a run", () => {
     );
     const page = await look(service, path);
     expect(page.text).toContain("DRY-RUN");
-    expect(page.text).toContain(`It repeats <a href="/runs/${own.runId}">`);
+    expect(page.text.split(`It repeats <a href="/runs/${own.runId}">`)).toHaveLength(2); // once
     const [id = ""] = path.replace("/runs/", "").split("?");
+    // The name was typed on a page that knows nobody: the record says so, in both runs.
+    for (const [run, event] of [
+      [id, "request"],
+      [own.runId, "retried"],
+    ]) {
+      const { body } = await lookJson(service, `/audit?run=${run}&event=${event}`);
+      expect(body["rows"]).toMatchObject([
+        { actor: "eve", detail: { via: "page", dry_run: true } },
+      ]);
+    }
     expect((await send(service, `/runs/${id}/cancel`, { by: "eve" })).status).toBe(303);
     expect(service.kubernetes.mutations().filter(({ path: p }) => p.endsWith(own.app))).toEqual([]);
   });

@@ -168,6 +168,10 @@ test("without a token the pages are there for this machine alone, by its own nam
     const page = await look(own, "/runs", { accept: "text/html" });
     const forwarded = await look(own, "/runs", { accept: "text/html", "x-forwarded-for": "::1" });
     expect([page.status, page.text.includes("No alert has asked")]).toEqual([200, true]);
+    for (const name of ["via", "forwarded", "x-real-ip", "x-forwarded-proto", "x-forwarded-port"]) {
+      const { status } = await look(own, "/runs", { accept: "text/html", [name]: "1" });
+      expect([name, status]).toEqual([name, 401]);
+    }
     expect([forwarded.status, forwarded.text.includes("No token is configured")]).toEqual([
       401,
       true,
