@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { PoolClient } from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import type { Clock } from "../../lib/clock.ts";
@@ -43,13 +44,28 @@ export function postgresSource(database: Database, deps: { clock: Clock; log: Lo
           "SELECT pg_try_advisory_xact_lock($1, $2) AS locked",
           [...LOCK],
         );
-        const result =
-          rows[0]?.locked === true ? await work(session(database, client, deps)) : "busy";
-        await client.query("ROLLBACK"); // gives the lock back; after an error the connection is dropped instead
-        return result;
+        try {
+          return rows[0]?.locked === true ? await work(session(database, client, deps)) : "busy";
+        } finally {
+          await giveLockBack(client);
+        }
       }),
   };
 }
+
+/**
+ * Who tries again at once is not to find the lock of the run that failed. A connection that is in the middle of a COPY, or
+ * lost, cannot be asked; it is dropped, and the server gives the lock back when it sees that.
+ */
+async function giveLockBack(client: PoolClient): Promise<void> {
+  const waiting = new AbortController();
+  const { signal } = waiting;
+  const tooLong = sleep(UNLOCK_MS, undefined, { signal }).catch(() => undefined);
+  await Promise.race([client.query("ROLLBACK").catch(() => undefined), tooLong]);
+  waiting.abort();
+}
+
+const UNLOCK_MS = 1_000;
 
 /** Makes the text of every value independent of the server's and the role's settings. */
 const SESSION = [

@@ -7,6 +7,8 @@ export async function inboxProblems(database: Database, patienceMs = 30_000): Pr
   const waiting = await database.query<{ id: string; error: string | null }>(
     "SELECT id, error FROM inbox WHERE processed_at IS NULL OR (error IS NOT NULL AND content IS NOT NULL)",
   );
+  // Without statistics of what a storm has just brought, each alert is looked for in all episodes, one by one.
+  await database.query("ANALYZE inbox, episodes");
   const lost = await database.query<{ id: string; fingerprint: string }>(
     `SELECT i.id, a->>'fingerprint' AS fingerprint FROM inbox i, jsonb_array_elements(i.content->'alerts') a
       WHERE i.processed_at IS NOT NULL AND a->>'status' = 'firing' AND a->>'fingerprint' <> '' AND NOT EXISTS (

@@ -29,7 +29,8 @@ let before: Measured;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = openDatabase({ url: testDatabase.url, applicationName: "test", max: 2 }, silentLog);
+  const looks = { url: testDatabase.url, max: 2, statementTimeoutMs: 30_000 }; // at ten thousand alerts
+  database = openDatabase({ ...looks, applicationName: "test" }, silentLog);
   service = await startFettle("runbooks", "RUNBOOKS_PORT", {
     AIOPS_DATABASE_URL: testDatabase.url,
     RUNBOOK_WEBHOOK_TOKEN: TOKEN,

@@ -40,7 +40,8 @@ export async function givenSurroundings({
 } = {}): Promise<Surroundings> {
   const own = databaseUrl === undefined ? await createTestDatabase() : undefined;
   const url = databaseUrl ?? own?.url ?? "";
-  const database = openDatabase({ url, applicationName: "fault", max: 2 }, silentLog);
+  const looks = { max: 2, statementTimeoutMs: 30_000 }; // at ten thousand alerts, on a machine that has other work
+  const database = openDatabase({ url, applicationName: "fault", ...looks }, silentLog);
   const kubernetes = await startKubernetes({
     token: CANARIES.clusterToken,
     deployments: apps.map((name) => ({ namespace: "shop", name, replicas: 3 })),
