@@ -9,7 +9,7 @@ const config: Config = {
   testPathIgnorePatterns: ["/node_modules/", "/test/soak/"], // `make soak`
   testTimeout: 30_000,
   setupFilesAfterEnv: ["<rootDir>/test/setup/each-file.ts"],
-  maxWorkers: 4, // most of a test is waiting for real servers
+  maxWorkers: 3, // most of a test is waiting for real servers; four were too many for those that watch the clock
   reporters: ["<rootDir>/test/setup/reporter.ts"],
 };
 
