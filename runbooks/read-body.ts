@@ -1,19 +1,25 @@
-import { promisify } from "node:util";
-import { brotliDecompress, gunzip, inflate } from "node:zlib";
+import type { Transform } from "node:stream";
+import {
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  type BrotliOptions,
+  type ZlibOptions,
+} from "node:zlib";
 import type { Request } from "express";
-import { hasCode } from "../lib/error.ts";
 import { failpoint } from "../lib/failpoint.ts";
 import { HttpProblem } from "../lib/problem.ts";
 import type { Load } from "./overload.ts";
 
-type Unpack = (packed: Buffer, options: { readonly maxOutputLength: number }) => Promise<Buffer>;
+type Unpack = (options: ZlibOptions & BrotliOptions) => Transform;
 
-const UNPACK: ReadonlyMap<string, Unpack> = new Map<string, Unpack>([
-  ["identity", async (body) => body],
-  ["gzip", promisify(gunzip)],
-  ["deflate", promisify(inflate)],
-  ["br", promisify(brotliDecompress)],
+const UNPACK: ReadonlyMap<string, Unpack | "nothing"> = new Map<string, Unpack | "nothing">([
+  ["identity", "nothing"],
+  ["gzip", createGunzip],
+  ["deflate", createInflate],
+  ["br", createBrotliDecompress],
 ]);
+const UNPACKED_CHUNK_BYTES = 64 * 1024;
 
 /** A body that is in memory until its bytes are given back. */
 export interface Body {
@@ -44,7 +50,7 @@ export async function readBody(
     return { raw, heldBytes };
   } catch (error) {
     load.give(heldBytes);
-    request.resume(); // a sender that still writes must come to read the answer
+    request.on("data", free).resume(); // a sender that still writes must come to read the answer
     if (error instanceof NoRoom) return "no room";
     throw error;
   }
@@ -61,31 +67,56 @@ async function readAll(request: Request, limit: number, hold: Hold): Promise<Buf
   const unpack = UNPACK.get(encoding);
   if (unpack === undefined) throw new HttpProblem(415, "Unsupported content encoding", encoding);
   if (Number(request.get("content-length") ?? 0) > limit) throw tooLarge(limit);
+  // The default would destroy the connection on a throw, and with it the answer.
+  const incoming = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Chunk>;
   try {
-    const packed = await collect(request, limit, hold);
-    if (encoding === "identity") return packed;
-    const raw = await unpack(packed, { maxOutputLength: limit });
-    hold(raw.length);
-    return raw;
+    const packed = await collect(incoming, limit, hold);
+    if (unpack === "nothing") return packed;
+    const unpacked = () => unpack({ chunkSize: UNPACKED_CHUNK_BYTES }).end(packed);
+    await measure(unpacked(), limit);
+    return await collect(unpacked(), limit, hold);
   } catch (error) {
     if (error instanceof HttpProblem || error instanceof NoRoom) throw error;
-    if (hasCode(error, "ERR_BUFFER_TOO_LARGE")) throw tooLarge(limit);
     throw new HttpProblem(400, "Unreadable body", `It ended early, or it is not ${encoding}.`);
   }
 }
 
-async function collect(request: Request, limit: number, hold: Hold): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+type Chunk = Buffer<ArrayBuffer>;
+
+/** Unpacks it without keeping anything, so that a bomb costs time for the limit's bytes and no memory. */
+async function measure(source: AsyncIterable<Chunk>, limit: number): Promise<void> {
   let bytes = 0;
-  // The default would destroy the connection on a throw, and with it the answer.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+  for await (const chunk of source) {
     bytes += chunk.length;
+    free(chunk);
     if (bytes > limit) throw tooLarge(limit);
-    hold(chunk.length);
-    chunks.push(chunk);
-    await failpoint("reading-body");
   }
-  return Buffer.concat(chunks);
+}
+
+async function collect(source: AsyncIterable<Chunk>, limit: number, hold: Hold): Promise<Buffer> {
+  const chunks: Chunk[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of source) {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes > limit) throw tooLarge(limit);
+      hold(chunk.length);
+      await failpoint("reading-body");
+    }
+    return Buffer.concat(chunks);
+  } finally {
+    chunks.forEach(free);
+  }
+}
+
+/**
+ * Gives the memory of a chunk back at once. V8 lets up to 64 MiB of dead buffers lie before it looks for them, so that a few
+ * refused bodies would cost more than the limit. A chunk that fills its buffer is the only one in it, and nobody writes to it any
+ * more: Node's parser copies each into a buffer of its own, and zlib takes a new one when one is full. Any other is left to V8.
+ */
+function free(chunk: Chunk): void {
+  if (chunk.byteLength === chunk.buffer.byteLength) chunk.buffer.transfer(0);
 }
 
 function tooLarge(limit: number): HttpProblem {

@@ -12,11 +12,12 @@ import {
 } from "../runbooks/given-processes.ts";
 
 const MEBIBYTE = 1024 * 1024;
-/**
- * 16 MiB are held at most. Measured: 0 to 46, and up to 66 when the memory of the body before is not collected yet (V8 waits for
- * 64 MiB). Whoever reads all that comes is at 100 to 200.
- */
-const RISE_MAX_MEBIBYTES = 90;
+/** Between two megabytes: time for the answer to come. */
+const PACE_MS = 20;
+/** 16 MiB are held at most, and given back at once. Whoever reads all that comes is at 100 to 200. */
+const RISE_MAX_MEBIBYTES = 32;
+/** What the process does once for itself in that moment (33 MiB were seen) is in one of three, not in the middle one. */
+const TIMES = 3;
 const CHUNK = Buffer.alloc(MEBIBYTE, "x");
 
 let world: GivenProcesses;
@@ -56,6 +57,7 @@ async function push(
   while (!answered() && sent < most) {
     await write(socket, frame(CHUNK));
     sent += 1;
+    await new Promise((resolve) => setTimeout(resolve, PACE_MS));
   }
   for (let wait = 0; wait < 100 && answer === ""; wait += 1)
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -69,7 +71,6 @@ async function write(socket: Socket, data: Buffer): Promise<void> {
       resolve();
     });
   });
-  await new Promise((resolve) => setTimeout(resolve, 1)); // time for the answer to come
 }
 
 const chunked = (chunk: Buffer) =>
@@ -101,18 +102,21 @@ test.each<[string, number, () => Promise<Refusal>]>([
   ["in chunks without end", 40, async () => push(["Transfer-Encoding: chunked"], chunked)],
   ["that is a gzip bomb of 1 to 1,000", 1, bomb],
 ])("a body %s is answered 413, and takes no memory", async (_name, mebibytes, send) => {
-  let refusal: Refusal | undefined;
-
-  const rise = await memoryRise(async () => {
-    refusal = await send();
-    for (let tries = 0; refusal.status === 503 && tries < 10; tries += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 1_000)); // a busy machine: repeated as senders do
+  const rises: number[] = [];
+  for (let time = 0; time < TIMES; time += 1) {
+    let refusal: Refusal | undefined;
+    const rise = await memoryRise(async () => {
       refusal = await send();
-    }
-  });
+      for (let tries = 0; refusal.status === 503 && tries < 10; tries += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 1_000)); // a busy machine: repeated as senders do
+        refusal = await send();
+      }
+    });
+    rises.push(rise);
+    expect(refusal?.status).toBe(413);
+    expect(refusal?.sent).toBeLessThanOrEqual(mebibytes * MEBIBYTE);
+  }
 
-  expect(refusal?.status).toBe(413);
-  expect(refusal?.sent).toBeLessThanOrEqual(mebibytes * MEBIBYTE);
-  expect(rise).toBeLessThanOrEqual(RISE_MAX_MEBIBYTES);
+  expect(rises.sort((a, b) => a - b)[1]).toBeLessThanOrEqual(RISE_MAX_MEBIBYTES);
   expect((await fetch(`${world.services[0].url}/health`)).status).toBe(200);
 });

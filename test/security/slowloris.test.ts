@@ -10,8 +10,8 @@ import {
 } from "../runbooks/given-processes.ts";
 
 const SOCKETS = 5_000;
-const HONEST = 60;
-/** The 99th percentile on a quiet machine (FETTLE_FIGURES prints it); on a busy one only the median says something. */
+const HONEST = 200;
+/** The 99th percentile. A busy machine is slow without an attack as well: then five times what it was before holds. */
 const HONEST_MAX_MS = 500;
 /** Another address of this machine than the honest sender's. */
 const ATTACKER = "127.0.0.9";
@@ -63,7 +63,7 @@ async function attack(): Promise<Attack> {
   };
 }
 
-/** An honest sender with one connection, which repeats what a busy machine refuses. @returns the median, in ms */
+/** An honest sender with one connection, which repeats what a busy machine refuses. @returns the 99th percentile, in ms */
 async function honest(name: string): Promise<number> {
   const one = sender(1);
   const times: number[] = [];
@@ -75,11 +75,7 @@ async function honest(name: string): Promise<number> {
   }
   one.close();
   times.sort((a, b) => a - b);
-  const [median = Number.NaN, p99 = Number.NaN] = [times[HONEST / 2], times[HONEST - 1]];
-  if (process.env["FETTLE_FIGURES"] !== undefined)
-    process.stderr.write(`${JSON.stringify({ name, median, p99 })}
-`);
-  return median;
+  return times[Math.ceil(HONEST * 0.99) - 1] ?? Number.NaN;
 }
 
 test("while 5,000 slow connections of another address come, honest senders are answered as ever", async () => {
@@ -92,8 +88,7 @@ test("while 5,000 slow connections of another address come, honest senders are a
     expect(open()).toBeGreaterThan(0); // they are still there
     const after = await honest("after"); // on a connection that was made meanwhile
 
-    const most = Math.max(HONEST_MAX_MS, 5 * before); // a busy machine is slow without them as well
-    expect(Math.max(during, after)).toBeLessThanOrEqual(most);
+    expect(Math.max(during, after)).toBeLessThanOrEqual(Math.max(HONEST_MAX_MS, 5 * before));
   } finally {
     stop();
   }
