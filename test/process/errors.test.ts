@@ -6,7 +6,6 @@ import { measure } from "../fault/measure.ts";
 import { givenSurroundings, type Surroundings } from "../fault/surroundings.ts";
 
 const WAIT_MS = 40_000;
-const SOON_MS = 4_000; // after it is ready
 
 let around: Surroundings;
 beforeAll(async () => {
@@ -14,15 +13,17 @@ beforeAll(async () => {
 });
 afterAll(async () => around.stop());
 
-/** A service in which something of somebody else goes wrong after a while. */
+/** A service in which something of somebody else goes wrong once it is ready. */
 async function startWith(fault: string) {
   const secret = around.env["RUNBOOK_WEBHOOK_TOKEN"] ?? "";
-  const code = `setTimeout(() => { ${fault.replace("SECRET", secret)} }, ${SOON_MS});`;
+  const code = `process.once("SIGUSR2", () => { ${fault.replace("SECRET", secret)} });`;
   const isService = 'process.argv[1]?.endsWith("cli/main.ts")'; // bin/fettle asks Node for its version first
-  return startFettle("runbooks", "RUNBOOKS_PORT", {
+  const service = await startFettle("runbooks", "RUNBOOKS_PORT", {
     ...around.env,
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(`if (${isService}) ${code}`)}`,
   });
+  process.kill(service.pid, "SIGUSR2");
+  return service;
 }
 
 test("after an error that nobody has handled the service ends in order, with 1", async () => {
