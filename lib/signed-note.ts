@@ -141,19 +141,27 @@ export async function readSigningKey(path: string): Promise<KeyObject> {
   }
 }
 
-/** Reads public keys: one PEM, or the C2SP form, one on a line. @throws when the file holds no Ed25519 key */
+/**
+ * Reads public keys, in PEM one after the other, or in the C2SP form, one on a line. After a rotation the old key stays in
+ * the file: what it signed is still to be checked.
+ *
+ * @throws when the file holds no Ed25519 key
+ */
 export async function readVerifiers(path: string): Promise<readonly NoteVerifier[]> {
   const content = await readFile(path, "utf8");
   if (content.includes("PRIVATE KEY")) {
     throw new Error(`${path} holds a private key; give the public key only`);
   }
-  if (content.includes("-----BEGIN")) {
-    const publicKey = parseKey(content, createPublicKey, path);
-    requireEd25519(publicKey, path);
-    return [{ keyName: undefined, publicKey }];
-  }
+  const blocks = content.match(/-----BEGIN [\s\S]*?-----END [^\n]*/g);
+  if (blocks !== null) return blocks.map((pem) => parsePemVerifier(pem, path));
   const lines = content.split("\n").filter((line) => line.trim() !== "");
   return lines.map((line) => parseVerifierKey(line.trim(), path));
+}
+
+function parsePemVerifier(pem: string, path: string): NoteVerifier {
+  const publicKey = parseKey(pem, createPublicKey, path);
+  requireEd25519(publicKey, path);
+  return { keyName: undefined, publicKey };
 }
 
 function parseVerifierKey(line: string, path: string): NoteVerifier {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { createPublicKey, generateKeyPairSync } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -82,4 +82,22 @@ test("a key of openssl is read only when nobody else may read it", async () => {
   await expect(readVerifiers(path)).rejects.toThrow("private key");
   await chmod(path, 0o640);
   await expect(readSigningKey(path)).rejects.toThrow("mode 0640");
+});
+
+test("a file may hold the old key beside the new one, and a PEM that is cut off is no key", async () => {
+  const path = join(folder, "keys.pem");
+  const [old, fresh, stranger] = Array.from({ length: 3 }, () => generateKeyPairSync("ed25519"));
+  const pem = (pair: typeof old) =>
+    pair?.publicKey.export({ format: "pem", type: "spki" }).toString() ?? "";
+  const sign = (pair: typeof old) => signNote("text\n", "any.name", pair?.privateKey as KeyObject);
+  await writeFile(path, `# until May\n${pem(old)}# since then\n${pem(fresh)}`);
+
+  const verifiers = await readVerifiers(path);
+
+  expect(verifiers).toHaveLength(2);
+  for (const pair of [old, fresh])
+    expect(verifyNote(sign(pair), verifiers).keyName).toBe("any.name");
+  expect(() => verifyNote(sign(stranger), verifiers)).toThrow("no signature of the given keys");
+  await writeFile(path, pem(old).slice(0, -30));
+  await expect(readVerifiers(path)).rejects.toThrow("holds no Ed25519 public key");
 });
