@@ -21,7 +21,8 @@ export interface FettleProcess {
 
 /** The folder marks the process as one of this run: a test that dies leaves none behind, `services run` ends it. */
 function inherited(): Record<string, string | undefined> {
-  return { PATH: process.env["PATH"], FETTLE_TEST_FOLDER: process.env["FETTLE_TEST_FOLDER"] };
+  const names = ["PATH", "FETTLE_TEST_FOLDER", "NODE_COMPILE_CACHE"];
+  return Object.fromEntries(names.map((name) => [name, process.env[name]]));
 }
 
 const READY_TIMEOUT_MS = 60_000; // on a machine that runs other tests beside it
