@@ -82,7 +82,8 @@ export async function changeBreaker(
  */
 export function breakerKeyOf(text: string, cluster: string): string {
   const parts = text.replace(/^app:/, "").split("/");
-  if (parts.includes("")) throw noKey(text);
+  // A name that no workload can have would be a breaker that stops nothing, while somebody believes it does.
+  if (!parts.every((part) => NAME.test(part))) throw noKey(text);
   const [first = "", second = "", third = ""] = parts;
   if (text.startsWith("app:")) {
     if (parts.length !== 3) throw noKey(text);
@@ -97,6 +98,9 @@ export function breakerKeyOf(text: string, cluster: string): string {
   }
   return key;
 }
+
+/** Names of Kubernetes, and of the hypervisor's containers. */
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}$/;
 
 function noKey(text: string): RangeError {
   return new RangeError(

@@ -15,8 +15,13 @@ const ENTITIES: ReadonlyMap<string, string> = new Map([
   ["'", "&#39;"],
 ]);
 
+/** What neither HTML nor XML (an SVG file) may hold, even escaped: XML 1.0 §2.2, "Char". */
+// eslint-disable-next-line no-control-regex -- control characters are what is looked for
+const UNPRINTABLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
+
 function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES.get(character) ?? character);
+  const printable = text.toWellFormed().replace(UNPRINTABLE, "\ufffd");
+  return printable.replace(/[&<>"']/g, (character) => ENTITIES.get(character) ?? character);
 }
 
 type Part = string | Html | readonly Html[];

@@ -55,6 +55,8 @@ test.each([
   [["close", "shop/checkout", "--reason", "x"], "--as"],
   [["open", "shop/checkout", "--as", " ", "--reason", "x"], "must not be empty"],
   [["show", "a/b/c/d/e"], "names no breaker"],
+  [["open", "shop/check out", "--as", "ana", "--reason", "x"], "names no breaker"],
+  [["open", "app:default/shop/*", "--as", "ana", "--reason", "x"], "names no breaker"],
 ])("%j is wrong usage, and says why", async (args, why) => {
   const ended = await breaker(...args);
 

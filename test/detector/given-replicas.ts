@@ -3,13 +3,13 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { readDetectorConfig, startDetector } from "../../detector/main.ts";
-import { freePort } from "../../lib/free-port.ts";
 import type { AlertFrame } from "../../lib/contracts.ts";
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase, type Database } from "../../lib/postgres.ts";
 import { waitUntil } from "../fakes/fettle.ts";
 import { noiseAt, startMetricsTarget, type MetricsTarget } from "../fakes/metrics-target.ts";
 import { startPrometheus } from "../servers/prometheus.ts";
+import { ownPort } from "../servers/unprivileged.ts";
 
 export interface LeaseTimes {
   readonly leaseMs: number;
@@ -111,7 +111,7 @@ async function spawnReplica(
   env: Readonly<Record<string, string>>,
   times?: LeaseTimes,
 ): Promise<ReplicaProcess> {
-  const port = await freePort();
+  const port = await ownPort();
   const [program, args] =
     times === undefined
       ? ["bin/fettle", ["detector"]]

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import pg from "pg";
-import { freePort } from "../../lib/free-port.ts";
 import { startFettle, waitUntil, type FettleProcess } from "../fakes/fettle.ts";
+import { ownPort } from "../servers/unprivileged.ts";
 
 let folder: string;
 let all: FettleProcess | undefined;
@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 test("fettle all runs the four services with nothing installed or configured, and ends in order", async () => {
-  const [detector, runbooks, exporter] = [await freePort(), await freePort(), await freePort()];
+  const [detector, runbooks, exporter] = [await ownPort(), await ownPort(), await ownPort()];
   const env = {
     FETTLE_FOLDER: folder,
     DETECTOR_PORT: String(detector),

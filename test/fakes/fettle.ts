@@ -1,7 +1,7 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { promisify } from "node:util";
-import { freePort } from "../../lib/free-port.ts";
+import { ownPort } from "../servers/unprivileged.ts";
 
 type Env = Readonly<Record<string, string>>;
 
@@ -34,9 +34,9 @@ export async function startFettle(
   env: Env,
   port?: number,
 ): Promise<FettleProcess> {
-  const ownPort = port ?? (await freePort());
+  const listenPort = port ?? (await ownPort());
   const child = spawn("bin/fettle", service.split(" "), {
-    env: { ...inherited(), ...env, [portName]: String(ownPort) },
+    env: { ...inherited(), ...env, [portName]: String(listenPort) },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
@@ -47,7 +47,7 @@ export async function startFettle(
     child.kill(signal);
     await exited;
   };
-  const url = `http://127.0.0.1:${ownPort}`;
+  const url = `http://127.0.0.1:${listenPort}`;
   await waitUntil(`${service} to be ready`, READY_TIMEOUT_MS, async () => {
     if (child.exitCode !== null)
       throw new Error(`${service} ended with ${child.exitCode}: ${output}`);

@@ -1,7 +1,7 @@
-import { freePort } from "../../lib/free-port.ts";
 import { startFettle, type FettleProcess } from "../fakes/fettle.ts";
 import { measure, type Measured } from "./measure.ts";
 import { givenSurroundings, type Surroundings } from "./surroundings.ts";
+import { ownPort } from "../servers/unprivileged.ts";
 
 /** All that one run needs, on servers of its own: a database, a cluster, and a runbooks service that comes back. */
 export interface World extends Pick<
@@ -65,7 +65,7 @@ async function superviseService(
   env: Readonly<Record<string, string>>,
   failpoint?: string,
 ): Promise<SupervisedService> {
-  const port = await freePort();
+  const port = await ownPort();
   const deaths: Date[] = [];
   const processes: FettleProcess[] = [];
   let stopping = false;

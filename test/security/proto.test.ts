@@ -49,7 +49,7 @@ test(`${REQUESTS} notifications full of such names change nothing that objects s
   const statuses = new Set<number>();
   for (const body of fc.sample(notification, { numRuns: REQUESTS, seed }))
     statuses.add((await post(service, body)).status);
-  await waitUntil("all to be looked at", 20_000, async () => {
+  await waitUntil("all to be looked at", 60_000, async () => {
     return (await count(service.database, "inbox WHERE processed_at IS NULL")) === 0;
   });
 

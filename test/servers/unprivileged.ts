@@ -25,6 +25,11 @@ export function programPath(name: string): string {
   return fromRun(`FETTLE_TEST_BIN_${name}`);
 }
 
+/** A loopback port for a service of ours: nobody else of this run gets it, also not while the service is down. */
+export async function ownPort(): Promise<number> {
+  return claimPort(fromRun(FOLDER_VARIABLE));
+}
+
 /** A variable that `ops/test/services run` exports. @throws Error that says how to start the tests */
 export function fromRun(variable: string): string {
   const value = process.env[variable];

@@ -10,12 +10,12 @@ import { readDetectorConfig } from "../../../detector/config.ts";
 import { PostError } from "../../../detector/faults.ts";
 import type { Channel } from "../../../detector/types/delivery.ts";
 import { ConfigError } from "../../../lib/config.ts";
-import { freePort } from "../../../lib/free-port.ts";
 import { waitUntil } from "../../fakes/fettle.ts";
 import { recordingLog } from "../../fakes/recording-log.ts";
 import { startAlertmanager } from "../../servers/alertmanager.ts";
 import { anomaly } from "../given-anomaly.ts";
 import { makeCertificates } from "../given-certificates.ts";
+import { ownPort } from "../../servers/unprivileged.ts";
 
 const NOWHERE = "http://127.0.0.1:9";
 const cleanups: (() => Promise<void>)[] = [];
@@ -107,7 +107,7 @@ test("each member of a real cluster is told, people hear of it once, and a dead 
     })();
   });
   const receiverUrl = `http://127.0.0.1:${await listening(receiver)}/`;
-  const ports = [await freePort(), await freePort()] as const;
+  const ports = [await ownPort(), await ownPort()] as const;
   const members = await Promise.all(
     ports.map(async (port) => {
       const cluster = { port, peers: ports.filter((other) => other !== port) };
