@@ -9,7 +9,7 @@ const config: Config = {
   testPathIgnorePatterns: ["/node_modules/", "/test/soak/"], // `make soak`
   testTimeout: 120_000, // a machine may be busy with something else: no test is about this limit
   setupFilesAfterEnv: ["<rootDir>/test/setup/each-file.ts"],
-  maxWorkers: 3, // most of a test is waiting for real servers; four were too many for those that watch the clock
+  maxWorkers: 4, // most of a test is waiting for real servers
   reporters: ["<rootDir>/test/setup/reporter.ts"],
 };
 
