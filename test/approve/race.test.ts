@@ -13,7 +13,7 @@ const apps = Array.from({ length: REQUESTS }, (_, at) => `app-${at}`);
 
 beforeAll(async () => {
   world = await givenProcesses({ replicas: 2, apps, env: ACTING });
-}, 60_000);
+});
 afterAll(async () => world.stop());
 
 /** How many requests were decided, by the word in the audit trail. */
@@ -48,4 +48,4 @@ test("64 people at the same moment on each of 200 requests, on two replicas: eac
   );
   // Who came second is on record, with what was decided before.
   expect(await decided("approval_denied")).toBe(REQUESTS * (CLICKS - 1));
-}, 120_000);
+});

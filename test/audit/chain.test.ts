@@ -117,7 +117,7 @@ test("50,000 rows without a run in one transaction are chained in blocks, not in
   );
   expect(rows).toEqual([{ longest: 256 }]);
   expect(await verifyAudit(database)).toMatchObject(SOUND);
-}, 120_000);
+});
 
 test("a run's end that opens a breaker and a delivery about the same run do not wait for each other", async () => {
   const setup = given(database, "deadlock");

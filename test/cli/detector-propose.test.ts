@@ -96,7 +96,7 @@ test("a threshold is proposed that labels speak for, as a difference, and nothin
     `Nothing was changed. To take it: AIOPS_SCORE_THRESH=${threshold}`,
   );
   expect(await readFile(html, "utf8")).toContain("Labelled false_positive.");
-}, 60_000);
+});
 
 test("labels that are content with the threshold change nothing", async () => {
   await givenLabels(["real", "real", "real", "real", "real"]);
@@ -105,7 +105,7 @@ test("labels that are content with the threshold change nothing", async () => {
 
   expect(code).toBe(0);
   expect(stdout).toContain("The labels do not speak for another threshold. Nothing was changed.");
-}, 60_000);
+});
 
 test("too few labels are refused, in words", async () => {
   await givenLabels(["real", "real", "false_positive", "expected_change"]);
@@ -116,4 +116,4 @@ test("too few labels are refused, in words", async () => {
   expect(stderr).toContain(
     "3 anomalies of this time are labelled real or false_positive, 5 are needed",
   );
-}, 60_000);
+});

@@ -65,7 +65,7 @@ test("backtest says what the detector would have said, and how well", async () =
   const page = await readFile(html, "utf8");
   expect(page).toContain("<svg");
   expect(page).toContain("level_shift up");
-}, 60_000);
+});
 
 test("backtest prints a table for people", async () => {
   const { code, stdout } = await place.fettle(["backtest", "detector", "--from", "3d"], env);
@@ -73,14 +73,14 @@ test("backtest prints a table for people", async () => {
   expect(code).toBe(0);
   expect(stdout).toMatch(/alerts +1\n/);
   expect(stdout).toMatch(/OPENED +CLOSED +REASON/);
-}, 60_000);
+});
 
 test("detect --once looks at the newest day", async () => {
   expect(await place.fettle(["detect", "--once"], env)).toMatchObject({
     code: 0,
     stdout: "Nothing strange now.\n",
   });
-}, 60_000);
+});
 
 test("train compares two models on one's own past, and keeps the old one unless it is told to change", async () => {
   const withDatabase = { ...env, AIOPS_DATABASE_URL: database.url };
@@ -98,7 +98,7 @@ test("train compares two models on one's own past, and keeps the old one unless 
   expect(result).toMatchObject({ promoted: false, comparison: { planted: 6 } });
   expect(result.rows).toBeGreaterThan(512);
   expect(code).toBe(result.comparison.promote ? 0 : 3);
-}, 90_000);
+});
 
 test("backfill writes the scored past to the feature store, and needs a database for it", async () => {
   const written = await place.fettle(["backfill", "--from", "6h", "--json"], {
@@ -113,7 +113,7 @@ test("backfill writes the scored past to the feature store, and needs a database
     code: 1,
     stderr: expect.stringContaining("AIOPS_DATABASE_URL is needed"),
   });
-}, 60_000);
+});
 
 test("nab scores a folder, one line for each file", async () => {
   const rows = Array.from(
@@ -136,7 +136,7 @@ test("nab scores a folder, one line for each file", async () => {
   };
   expect(scores).toMatchObject({ file: "own/a.csv" });
   expect(scores.scores).toHaveLength(400);
-}, 30_000);
+});
 
 test.each<[readonly string[], number, RegExp]>([
   [["detect"], 2, /give either --once or --file/],
@@ -182,4 +182,4 @@ test("a Prometheus that does not answer is exit code 5", async () => {
     code: 5,
     stderr: expect.stringContaining("Prometheus does not answer"),
   });
-}, 60_000);
+});

@@ -33,7 +33,7 @@ describe("help", () => {
       expect(help).toMatchObject({ code: 0, stderr: "" });
       expect(help.stdout).toMatch(new RegExp(`^Usage: fettle ${name}.*\n\n\\w`));
     }
-  }, 120_000); // thirty processes
+  });
 
   test("names the exit codes that a script may rely on, and the version", async () => {
     expect((await workplace.fettle(["--help"])).stdout).toContain(

@@ -26,7 +26,7 @@ beforeAll(async () => {
       {step: prometheus, minutes: 5, queries: {latency: 'p99{namespace="$namespace",pod=~"$name-.*"}', none: nothing}},
       container_logs]`,
   });
-}, 120_000);
+});
 afterAll(async () => {
   await given.stop();
   await prometheus.stop();
@@ -133,7 +133,7 @@ test("what people want to know of a target is gathered, packed, stored, and told
   const links = { run: () => undefined, approval: () => undefined, queue: () => undefined };
   const { blocks } = slackMessage(news, { links, buttonValue: undefined });
   expect(JSON.stringify(blocks)).toContain(`*Diagnostics*\\n${index.files.length} files`);
-}, 120_000);
+});
 
 test("nothing of a Secret is ever asked for, nor what is in a ConfigMap kept", async () => {
   const { kubernetes } = given;
@@ -170,4 +170,4 @@ test("a step that fails leaves a note, and the run goes on", async () => {
     expect.stringContaining("Prometheus answered 503"),
   ]);
   expect(index?.files.some(({ step }) => step === "logs")).toBe(true);
-}, 120_000);
+});

@@ -26,7 +26,7 @@ beforeAll(async () => {
     }),
     collect: "[objects, {step: logs, max_bytes: 1000000, lines: 10000}]",
   });
-}, 60_000);
+});
 afterAll(async () => {
   process.env = before;
   await given.stop();
@@ -70,7 +70,7 @@ test("while the store is down the run goes on, the diagnostics are kept, and the
   expect((await given.events(runId)).filter((event) => event === "artifact_stored")).toHaveLength(
     1,
   );
-}, 120_000);
+});
 
 test("a store that says nothing does not hold up the run, and of a large bundle the database keeps an excerpt", async () => {
   await proxy.setMode({ kind: "blackhole" });
@@ -95,7 +95,7 @@ test("a store that says nothing does not hold up the run, and of a large bundle 
   }
   expect(files.has("objects/summary.txt")).toBe(true);
   await proxy.setMode({ kind: "pass" });
-}, 120_000);
+});
 
 test("the store gets all of a large bundle when it is there", async () => {
   const noise = Array.from({ length: 8000 }, () => randomBytes(45).toString("hex")).join("\n");
@@ -111,7 +111,7 @@ test("the store gets all of a large bundle when it is there", async () => {
   const files = await unpack(s3.objects.get(key)?.content ?? Buffer.alloc(0));
   expect(files.size).toBe((index?.files.length ?? 0) + 1);
   expect(index?.cut).toBe((bytes ?? 0) <= HELD_BYTES_MAX);
-}, 120_000);
+});
 
 test("without a store the database keeps the diagnostics", async () => {
   const kept = await givenCollector({ collect: "[objects, events]" });
@@ -127,7 +127,7 @@ test("without a store the database keeps the diagnostics", async () => {
     "alert.json",
     "objects/summary.txt",
   ]);
-}, 120_000);
+});
 
 test("who may not do anything and has nowhere to put it does not ask the cluster", async () => {
   const idle = await givenCollector({ env: () => ({ RUNBOOK_AUTOFIX_ENABLED: "false" }) });
@@ -140,7 +140,7 @@ test("who may not do anything and has nowhere to put it does not ask the cluster
 
   expect(asked).toEqual([]);
   expect(rowCount).toBe(0);
-}, 120_000);
+});
 
 test("a cluster that says nothing costs a run no more than its 20 s", async () => {
   const hung = await givenCollector({ collect: "[objects, events, logs]" });
@@ -157,4 +157,4 @@ test("a cluster that says nothing costs a run no more than its 20 s", async () =
 
   expect(index?.steps.map(({ problems }) => problems.length)).toEqual([1, 1, 1]);
   expect(index?.files.map(({ name }) => name)).toEqual(["alert.json"]);
-}, 120_000);
+});

@@ -27,4 +27,4 @@ test("killed in the middle of the migrations, none has happened, nothing is lock
   expect(applied.slice(0, 2)).toEqual(["0001_runbooks", "0002_detector"]);
   expect((await fettle(["migrate"], env)).stdout).toBe("The schema is up to date.\n");
   await database.close();
-}, 60_000);
+});

@@ -31,4 +31,4 @@ test("three processes that migrate an empty database at once make one migration"
   const queues = await database.query("SELECT name FROM pgboss.queue WHERE name LIKE 'runbooks-%'");
   expect(queues.rowCount).toBeGreaterThanOrEqual(2);
   await database.close();
-}, 60_000);
+});

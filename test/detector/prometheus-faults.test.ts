@@ -133,7 +133,7 @@ test("an incident that began while nobody could be asked is found by the first a
     ["level_shift", 4],
     ["level_shift", 4],
   ]);
-}, 60_000);
+});
 
 test("an answer that is cut off on its way is no answer", async () => {
   const world = await given();
@@ -147,7 +147,7 @@ test("an answer that is cut off on its way is no answer", async () => {
 
   expect((await readiness(url)).status).toBe(200);
   expect(world.anomalies).toEqual([]);
-}, 60_000);
+});
 
 test.each([
   ["NaN", NaN],

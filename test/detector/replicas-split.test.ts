@@ -10,7 +10,7 @@ const METRICS = ["errors", "latency", "load", "queue"];
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-}, 60_000);
+});
 
 async function given(databaseUrl?: string): Promise<World> {
   if (databaseUrl === undefined) {
@@ -73,7 +73,7 @@ test("a replica that is told to stop hands over at once, long before its leases 
 
   process.stdout.write(`graceful handover: ${seconds.toFixed(1)} s\n`);
   expect(seconds).toBeLessThan(15); // the leases would have run for 18 s at least
-}, 120_000);
+});
 
 test("a database that is away for longer than a lease changes no owner, and scoring goes on meanwhile", async () => {
   const server = await startPrivatePostgres();

@@ -62,7 +62,7 @@ test("started without its database it alerts from memory; once there, the databa
   expect(await rows(written)).toEqual([{ result: "delivered" }]);
   expect(await rows("SELECT FROM aiops_progress")).toHaveLength(1);
   expect(world.posted).toHaveLength(1);
-}, 60_000);
+});
 
 test("an anomaly that was open before a restart without the database is known again when the database is back", async () => {
   const server = await startPrivatePostgres();
@@ -86,7 +86,7 @@ test("an anomaly that was open before a restart without the database is known ag
   await until(async () => Promise.resolve(world.posted.length === 2));
 
   expect(world.posted.map(({ status }) => status)).toEqual(["firing", "resolved"]);
-}, 60_000);
+});
 
 test("an alert that could not be sent before a restart is sent after it, by the address configured then", async () => {
   const database = await createTestDatabase();

@@ -44,7 +44,7 @@ test("fettle all runs the four services with nothing installed or configured, an
   expect(await all.exited).toBe(0);
   expect(all.output()).toContain('"stopped"');
   expect(all.output()).not.toContain('"level":"error"');
-}, 60_000);
+});
 
 /** The embedded database's address, as the log tells it: what the other commands need. */
 function addressIn(output: string): string {

@@ -45,7 +45,7 @@ test("shows the whole way in under a minute, and leaves a record that gpg opens"
   await gnupg.importKey(await readFile(join(place, "keys", "auditor.key.asc"), "utf8"));
   expect(await gnupg.decryptFile(message)).toEqual(await readFile(join(place, "audit.csv")));
   await gnupg.stop();
-}, 90_000);
+});
 
 test("the cluster's log of the demo holds two dry runs, for the plan and for the run, and no change", async () => {
   const lines = (await readFile(join(folder, "whole", "kubernetes-requests.jsonl"), "utf8"))
@@ -80,11 +80,11 @@ test("ends with an error, and says what did not happen, when the policy allows n
 
   expect(code).toBe(1);
   expect(stderr).toContain("skipped_no_policy: the policy has no rule for latency_p99:level_shift");
-}, 60_000);
+});
 
 test("asks for --yes when there is no terminal to ask on", async () => {
   const { code, stderr } = await fettle(["demo", "--folder", join(folder, "asked")]);
 
   expect(code).toBe(2);
   expect(stderr).toContain("run it with --yes");
-}, 60_000);
+});

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { ownPort } from "../servers/unprivileged.ts";
 
 /** What the proxy does to connections, those that are open included. */
 type ProxyMode =
@@ -36,7 +37,7 @@ export async function startTcpProxy(upstream: {
     }
     join(client, connect({ ...upstream, allowHalfOpen: true }), () => mode, sockets);
   });
-  const port = await listen(server, 0);
+  const port = await listen(server, await ownPort()); // not given to another while it refuses
   const close = async () => {
     for (const socket of sockets) socket.resetAndDestroy();
     if (!server.listening) return;

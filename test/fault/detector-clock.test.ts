@@ -78,7 +78,7 @@ test("what a Prometheus five minutes behind us does not know yet is asked again,
   const seconds = Math.floor((performance.now() - since) / 1000);
   expect((await scored()) - before).toBeGreaterThanOrEqual(seconds - 1);
   expect(anomalies).toEqual([]);
-}, 60_000);
+});
 
 test("a Prometheus five minutes ahead of us knows all that we ask for", async () => {
   const { anomalies, readiness, scored } = await given(-SKEW_MS);
@@ -90,4 +90,4 @@ test("a Prometheus five minutes ahead of us knows all that we ask for", async ()
   expect(await readiness()).toBe("ready");
   expect((await scored()) - before).toBeGreaterThanOrEqual(4);
   expect(anomalies).toEqual([]);
-}, 60_000);
+});

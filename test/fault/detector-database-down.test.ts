@@ -67,7 +67,7 @@ test("while the database is gone scoring and telling go on; afterwards every row
   await world.minutes(2, { url });
   expect(world.posted).toHaveLength(1);
   await until(async () => (await fetch(`${url}/ready`)).status === 200);
-}, 120_000);
+});
 
 test("a queue of feature rows that grows too long loses its oldest, says how many, and scoring goes on", async () => {
   const series = Array.from({ length: SERIES }, (_, index) => ({
@@ -103,4 +103,4 @@ test("a queue of feature rows that grows too long loses its oldest, says how man
   expect(await counter(url, rows("dropped"))).toBe(WAITING_ROWS_MAX / 10);
   expect(await counter(url, rows("written"))).toBe(0);
   expect((await fetch(`${url}/health`)).status).toBe(200);
-}, 120_000);
+});

@@ -24,12 +24,12 @@ beforeAll(async () => {
     AIOPS_INTERVAL_SECONDS: String(STEP_SECONDS),
     AIOPS_BACKFILL_POINTS: String(BACKFILL),
   });
-}, 60_000);
+});
 
 afterAll(async () => {
   await detector.stop();
   await prometheus.stop();
-}, 30_000);
+});
 
 /** How long the text of the answer to a recorded question is. */
 async function lengthOf(form: URLSearchParams): Promise<number> {
@@ -58,4 +58,4 @@ test("an answer of ten megabytes is read and scored, series by series, in bounde
   expect(ready.status).toBe(200);
   const page = await (await fetch(`${detector.url}/`)).text();
   expect(page.length).toBeLessThan(100 * 1024);
-}, 90_000);
+});

@@ -41,4 +41,4 @@ test("the service tells Slack of its runs, with links where no click can come ba
     await slack.stop();
     await testDatabase.drop();
   }
-}, 120_000);
+});

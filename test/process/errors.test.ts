@@ -36,7 +36,7 @@ test("after an error that nobody has handled the service ends in order, with 1",
   expect(canariesIn(service.output())).toEqual([]);
   const { rowCount } = await around.database.query("SELECT 1 FROM instances");
   expect(rowCount).toBe(0);
-}, 60_000);
+});
 
 test("after an exception that nobody has caught the service ends at once, with 1 and a line in its log", async () => {
   const service = await startWith('throw new Error("nobody catches SECRET");');
@@ -45,7 +45,7 @@ test("after an exception that nobody has caught the service ends at once, with 1
   expect(service.output()).toContain('"uncaught exception"');
   expect(service.output()).not.toContain('"stopped"');
   expect(canariesIn(service.output())).toEqual([]);
-}, 60_000);
+});
 
 test("connections that the database closes are logged and replaced", async () => {
   const service = await startFettle("runbooks", "RUNBOOKS_PORT", around.env);
@@ -69,4 +69,4 @@ test("connections that the database closes are logged and replaced", async () =>
   expect(await brokenInvariants({ ...around, output: service.output, processes })).toEqual([]);
   await service.stop();
   expect(await service.exited).toBe(0);
-}, 60_000);
+});

@@ -75,7 +75,7 @@ test("a receiver alone stores alerts and leaves them, and refuses when too many 
   expect(counted).toBeGreaterThanOrEqual(TOO_MANY);
   const { rows } = await database.query("SELECT processed_at FROM inbox");
   expect(rows).toEqual([{ processed_at: null }]);
-}, 90_000);
+});
 
 test("the executor does what the receiver took, and the receiver never opens its kubeconfig", async () => {
   const { kubernetes, stateOf } = around;
@@ -108,7 +108,7 @@ test("the executor does what the receiver took, and the receiver never opens its
     await executor.stop();
   }
   expect(await rolesSignedOn()).toEqual(["receiver"]);
-}, 120_000);
+});
 
 test("a role that there is not is a wrong use", async () => {
   const { code, stderr } = await fettle(["runbooks", "--role", "nobody"]);

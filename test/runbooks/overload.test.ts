@@ -46,4 +46,4 @@ test("an event loop that was blocked for more than a second refuses, and takes a
 
   expect(load.refusal()).toMatch(/overloaded/);
   await waitUntil("it to recover", 30_000, async () => load.refusal() === undefined);
-}, 40_000);
+});

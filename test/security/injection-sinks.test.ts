@@ -54,7 +54,7 @@ beforeAll(async () => {
   await waitUntil("all to be looked at", 60_000, async () => {
     return (await count(world.database, "inbox WHERE processed_at IS NULL")) === 0;
   });
-}, 90_000);
+});
 afterAll(async () => world.stop());
 
 function frame(fingerprint: string, labels: Record<string, string>, text: string): string {

@@ -16,11 +16,11 @@ beforeAll(async () => {
     RUNBOOK_AUTOFIX_POLICY: "latency_p99=rollout_restart",
   });
   browser = await startChromium();
-}, 90_000);
+});
 afterAll(async () => {
   await browser.close();
   await service.stop();
-}, 60_000);
+});
 
 test("texts that anybody may send are shown as the texts that they are, on every page", async () => {
   const runs = await givenHostileRuns();

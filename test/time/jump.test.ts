@@ -119,7 +119,7 @@ test("what a replica with a wrong clock has used is used for the others as well"
   } finally {
     await Promise.all([early.stop(), late.stop()]);
   }
-}, 120_000);
+});
 
 test.each<[number, string | undefined]>([
   [0, undefined],

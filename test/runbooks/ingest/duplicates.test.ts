@@ -51,4 +51,4 @@ test("the same delivery a hundred times at the same moment on two replicas is on
   expect(await count(database, "episodes")).toBe(5);
   expect(await count(database, "breaker_slots WHERE app_key LIKE '%deployment%'")).toBe(1);
   expect(kubernetes.mutations()).toHaveLength(1);
-}, 90_000);
+});

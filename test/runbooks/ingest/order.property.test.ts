@@ -90,4 +90,4 @@ test(`what is told of an alert ends in the same state in any order (${CASES} his
 
     expect(await statesOf(`from-${from}`, some.length)).toEqual(some.map(model));
   }
-}, 60_000);
+});

@@ -13,7 +13,7 @@ beforeAll(async () => {
             now() - n * interval '1 hour', now() - n * interval '1 hour', now() - n * interval '1 hour' + interval '20 minutes'
        FROM generate_series(1, 100) AS n`,
   );
-}, 60_000);
+});
 afterAll(async () => service.stop());
 
 test("a policy that was pasted is lived through, compared with the one in force, and kept", async () => {

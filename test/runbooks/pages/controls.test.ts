@@ -16,7 +16,7 @@ let question: GivenQuestion;
 beforeAll(async () => {
   service = await givenService({ ...PAGES_ENV });
   question = await givenQuestion(service);
-}, 60_000);
+});
 afterAll(async () => service.stop());
 
 describe("breakers", () => {

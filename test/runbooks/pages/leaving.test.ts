@@ -82,7 +82,7 @@ test("exports whose readers left while they were read make room for the next one
   } finally {
     await routes.stop();
   }
-}, 60_000);
+});
 
 test("exports whose readers read no more are cut off, and make room for the next one", async () => {
   const rows = Array.from({ length: 200 }, () => auditRow({ why: "x".repeat(100_000) }));
@@ -111,7 +111,7 @@ test("exports whose readers read no more are cut off, and make room for the next
     for (const socket of sleepers) socket.destroy();
     await routes.stop();
   }
-}, 60_000);
+});
 
 test("who leaves before a stream begins is not watched for", async () => {
   let watched = 0;
@@ -124,4 +124,4 @@ test("who leaves before a stream begins is not watched for", async () => {
   } finally {
     await routes.stop();
   }
-}, 60_000);
+});

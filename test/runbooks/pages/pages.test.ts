@@ -25,7 +25,7 @@ beforeAll(async () => {
       zscore: "51.2",
     },
   });
-}, 60_000);
+});
 afterAll(async () => service.stop());
 
 describe("a run's page", () => {

@@ -71,7 +71,7 @@ test("tells each change to all who look, and ends with the run", async () => {
       /"state":"cancelled","finished":true,"version":"\d+"\}\n\nevent: end\ndata: \{\}\n\n$/s,
     );
   }
-}, 60_000);
+});
 
 test("of a run that does not exist is not found", async () => {
   const { status } = await listenTo(service, "/runs/run_0/stream");
@@ -96,7 +96,7 @@ test("takes no more than 256 at a time, and has room again when they leave", asy
     next.leave();
     return next.status === 200;
   });
-}, 60_000);
+});
 
 test("one statement a second serves everybody, and none is made while nobody looks", async () => {
   let statements = 0;
@@ -190,4 +190,4 @@ test("ends when the service stops, which does not wait for those who look", asyn
 
   // Without the streams' own end the server waits five seconds for open requests.
   expect(performance.now() - from).toBeLessThan(4_500);
-}, 60_000);
+});

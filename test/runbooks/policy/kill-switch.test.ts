@@ -40,4 +40,4 @@ test("fettle disable stops a run between two pods, at once, and it says how far 
   expect(runs).toEqual([
     { state: "failed", outcome: expect.stringMatching(/ana switched .* off: wrong service/) },
   ]);
-}, 120_000);
+});
