@@ -1,20 +1,17 @@
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import type { Clock } from "../lib/clock.ts";
 import { failpoint } from "../lib/failpoint.ts";
 import type { Log } from "../lib/log.ts";
-import { MerkleTree } from "../lib/merkle.ts";
-import { buildFile, findBuilt, type Layer } from "./build.ts";
+import { buildFile, findBuilt, type Layer, type Tap } from "./build.ts";
 import { compress } from "./compress.ts";
 import { sealEnvelope } from "./envelope.ts";
 import { jsonLines } from "./json-lines.ts";
-import { LeafEncoder } from "./leaf.ts";
+import { KEPT_AT, tapsOf } from "./keep.ts";
 import { partNames, type Output, type Sealing } from "./outputs.ts";
-import { PartSplitter } from "./parts.ts";
+import { Reading } from "./reading.ts";
 import type {
   Artifact,
   BuiltFile,
-  CsvRows,
   ExportPlan,
   ExportSession,
   PlannedPart,
@@ -57,29 +54,32 @@ export async function buildParts(
   known: Progressed,
   deps: BuildDeps,
 ): Promise<readonly PartFile[]> {
-  const files = await readyParts(plan, output, known, deps);
+  const { files, kept } = await readyParts(plan, output, known, deps);
   const before = known.parts[files.length - 1];
-  if (before?.isLast === true) return files;
+  if (before?.isLast === true) return [...files, ...kept];
   const reading = new Reading(session, plan, before, deps);
   try {
     for (let part = files.length + 1; ; part++) {
-      const target = { part, output, ...targetOf(plan, part, output, deps) };
-      const { file, summary } = await buildPart(reading, plan, target, deps);
+      const target = targetOf(plan, part, output, deps);
+      const { file, copies, summary } = await buildPart(reading, plan, target, deps);
       refuseChangedRows(plan, summary, known.parts[part - 1], output);
       if (output.form === "csv") {
         known.parts[part - 1] = summary;
         await session.recordPart(plan, summary);
       }
-      known.builds.push(file);
-      await session.recordBuild(plan, file);
+      for (const each of [file, ...copies]) {
+        known.builds.push(each);
+        await session.recordBuild(plan, each);
+      }
       files.push(asPartFile(plan, file, target, known));
+      kept.push(...keptFiles(plan, copies, target, known));
       await failpoint("export-part-built");
       if (summary.isLast) break;
     }
     await reading.finish();
-    return files;
+    return [...files, ...kept];
   } finally {
-    reading.close();
+    await reading.close();
   }
 }
 
@@ -89,11 +89,15 @@ interface Target {
   readonly inner: string;
   readonly outer: string;
   readonly path: string;
+  readonly taps: readonly Tap[];
 }
 
-function targetOf(plan: ExportPlan, part: number, output: Output, deps: BuildDeps) {
-  const names = partNames(plan.name.clear, part, output, deps.sealing.filenameSalt);
-  return { ...names, path: join(deps.workFolder, workName(plan.exportId, names.outer)) };
+function targetOf(plan: ExportPlan, part: number, output: Output, deps: BuildDeps): Target {
+  const pathOf = (name: string) => join(deps.workFolder, workName(plan.exportId, name));
+  const { sealing } = deps;
+  const names = partNames(plan.name.clear, part, output, sealing.filenameSalt);
+  const taps = tapsOf(plan.name.clear, part, output, sealing, pathOf);
+  return { part, output, ...names, path: pathOf(names.outer), taps };
 }
 
 async function readyParts(
@@ -101,16 +105,35 @@ async function readyParts(
   output: Output,
   known: Progressed,
   deps: BuildDeps,
-): Promise<PartFile[]> {
-  const ready: PartFile[] = [];
+): Promise<{ files: PartFile[]; kept: PartFile[] }> {
+  const ready = { files: [] as PartFile[], kept: [] as PartFile[] };
   for (const { part, tree } of known.parts) {
     if (deps.wantsTree && tree === undefined) break;
-    const target = { part, output, ...targetOf(plan, part, output, deps) };
+    const target = targetOf(plan, part, output, deps);
+    const copies: BuiltFile[] = [];
+    for (const { name, path } of target.taps) {
+      const copy = await findBuilt(known.builds, name, path);
+      if (copy !== undefined) copies.push(copy);
+    }
     const file = await findBuilt(known.builds, target.outer, target.path);
-    if (file === undefined) break;
-    ready.push(asPartFile(plan, file, target, known));
+    if (file === undefined || copies.length < target.taps.length) break;
+    ready.files.push(asPartFile(plan, file, target, known));
+    ready.kept.push(...keptFiles(plan, copies, target, known));
   }
   return ready;
+}
+
+/** Copies stay on this machine. */
+function keptFiles(
+  plan: ExportPlan,
+  copies: readonly BuiltFile[],
+  target: Target,
+  known: Progressed,
+): PartFile[] {
+  return copies.map((copy, n) => {
+    const path = target.taps[n]?.path ?? "";
+    return { ...asPartFile(plan, copy, { ...target, path }, known), onlyAt: KEPT_AT };
+  });
 }
 
 function asPartFile(
@@ -128,26 +151,34 @@ async function buildPart(
   plan: ExportPlan,
   target: Target,
   deps: BuildDeps,
-): Promise<{ file: BuiltFile; summary: PlannedPart }> {
-  const { part, output, inner, outer, path } = target;
+): Promise<{ file: BuiltFile; copies: readonly BuiltFile[]; summary: PlannedPart }> {
+  const { part, output, inner, outer, path, taps } = target;
   deps.onProgress({ stage: "wrap", rows: reading.rows, bytes: reading.bytes });
   // Before any row is read: a key service that is down costs nothing then.
   const layers = await layersOf(plan, inner, output, deps);
   deps.onProgress({ stage: "build", rows: reading.rows, bytes: reading.bytes });
   const csv = reading.part();
-  const built = await buildFile(output.form === "csv" ? csv : jsonLines(csv, plan.formula), {
-    name: outer,
-    path,
-    layers,
-    signal: deps.signal,
-    onBytes: (bytes) => {
-      deps.onProgress({ stage: "build", rows: reading.rows, bytes: reading.bytes + bytes });
+  const { file: built, kept } = await buildFile(
+    output.form === "csv" ? csv : jsonLines(csv, plan.formula),
+    {
+      name: outer,
+      path,
+      layers,
+      taps,
+      signal: deps.signal,
+      onBytes: (bytes) => {
+        deps.onProgress({ stage: "build", rows: reading.rowsRead, bytes: reading.bytes + bytes });
+      },
     },
-  });
+  );
   const { rows, last, isLast } = reading.ended(built.plaintextBytes);
   const { plaintextBytes: bytes, plaintextSha256: sha256 } = built;
   const summary = { part, rows, bytes, sha256, last: last ?? plan.range.last, isLast };
-  return { file: { ...built, rows }, summary: { ...summary, tree: reading.treeState } };
+  return {
+    file: { ...built, rows },
+    copies: kept.map((copy) => ({ ...copy, rows })),
+    summary: { ...summary, tree: reading.treeState },
+  };
 }
 
 async function layersOf(
@@ -161,87 +192,12 @@ async function layersOf(
   if (recipients.length > 0) layers.push(sealing.encryptTo(recipients, sealing.pgpComment));
   if (sealing.wrappers.length > 0) {
     const { wrappers, wrapRules } = sealing;
-    const { dek, wrappedKeys, keyIds, failures } = await wrapNewKey(wrappers, wrapRules);
+    const { dek, failures, ...keys } = await wrapNewKey(wrappers, wrapRules);
     for (const failure of failures) log.error("sealed without a wrapping key", { failure });
-    const head = { originalFilename, exportId, wrappedKeys, keyIds, created: clock.now() };
+    const head = { originalFilename, exportId, ...keys, created: clock.now() };
     layers.push(sealEnvelope(head, dek));
   }
   return layers;
-}
-
-/** One reading of the plan's rows, part by part. It begins with the first part, not before. */
-class Reading {
-  readonly #open: () => CsvRows;
-  readonly #options: { readonly partBytes: number; readonly onRow?: (row: Uint8Array) => void };
-  readonly #tree: MerkleTree | undefined;
-  readonly #signal: AbortSignal | undefined;
-  #source: CsvRows | undefined;
-  #splitter: PartSplitter | undefined;
-  /** Rows and plaintext bytes of finished parts. */
-  rows = 0;
-  bytes = 0;
-
-  constructor(
-    session: ExportSession,
-    plan: ExportPlan,
-    before: PlannedPart | undefined,
-    { wantsTree, signal }: BuildDeps,
-  ) {
-    this.#open = () => session.read(plan, before?.last);
-    this.#signal = signal;
-    const { partBytes } = plan;
-    if (wantsTree) {
-      const tree = new MerkleTree(before?.tree);
-      const encoder = new LeafEncoder(plan.formula);
-      this.#tree = tree;
-      this.#options = {
-        partBytes,
-        onRow: (row) => {
-          tree.append(encoder.encode(row));
-        },
-      };
-    } else this.#options = { partBytes };
-  }
-
-  get treeState(): PlannedPart["tree"] {
-    return this.#tree?.state;
-  }
-
-  part(): AsyncGenerator<Buffer> {
-    if (this.#splitter === undefined) {
-      this.#source = this.#open();
-      this.#splitter = new PartSplitter(this.#source.csv, this.#options);
-      // A row that never comes would keep the pipeline from ending when it is told to.
-      this.#signal?.addEventListener("abort", this.#cut, { once: true });
-    }
-    return this.#splitter.part();
-  }
-
-  readonly #cut = (): void => {
-    const csv: Readable | undefined = this.#source?.csv;
-    csv?.destroy(new DOMException("the export was stopped", "AbortError"));
-  };
-
-  ended(plaintextBytes: number) {
-    const summary = this.#splitter?.summary;
-    if (summary === undefined) throw new Error("no part has been read");
-    this.rows += summary.rows;
-    this.bytes += plaintextBytes;
-    return summary;
-  }
-
-  /** The database's count must be ours: a row end that was not seen as one would spoil the parts and the manifest. */
-  async finish(): Promise<void> {
-    const counted = await this.#source?.countRows();
-    if (counted !== this.rows) {
-      throw new Error(`the database sent ${counted ?? 0} rows, ${this.rows} were exported`);
-    }
-  }
-
-  close(): void {
-    this.#signal?.removeEventListener("abort", this.#cut);
-    this.#source?.csv.destroy();
-  }
 }
 
 /** The same plan must give the same rows: the audit table is append-only and the range is closed. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { stat, unlink } from "node:fs/promises";
-import { Readable, type Transform, type Writable } from "node:stream";
+import { finished, Readable, Transform, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createMeter, PART_BYTES_MAX } from "./meter.ts";
 import { writeWhole } from "./safe-file.ts";
@@ -14,11 +14,25 @@ export type Layer =
 const READ_CHUNK_BYTES = 256 * 1024;
 const PROGRESS_EVERY_BYTES = 8 * 1024 * 1024;
 
+/** A copy of what passes before the first or the last layer, as a file of its own. */
+export interface Tap {
+  readonly name: string;
+  readonly path: string;
+  readonly before: "first" | "last";
+}
+
+/** A sealed file, and copies of what went into it. */
+export interface Built {
+  readonly file: Omit<BuiltFile, "rows">;
+  readonly kept: readonly Omit<BuiltFile, "rows">[];
+}
+
 export interface BuildOptions {
   readonly name: string;
   /** Where the file is built; the name it gets outside is `name`. */
   readonly path: string;
   readonly layers: readonly Layer[];
+  readonly taps?: readonly Tap[] | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes: (bytes: number) => void;
   /** For tests; see {@link PART_BYTES_MAX}. */
@@ -32,8 +46,8 @@ export interface BuildOptions {
 export async function buildFile(
   plaintext: AsyncIterable<Uint8Array>,
   options: BuildOptions,
-): Promise<Omit<BuiltFile, "rows">> {
-  const { path } = options;
+): Promise<Built> {
+  const { path, taps = [] } = options;
   let reported = 0;
   const plain = createMeter(options.limitBytes ?? PART_BYTES_MAX, (total) => {
     if (total - reported < PROGRESS_EVERY_BYTES) return;
@@ -42,19 +56,62 @@ export async function buildFile(
   });
   const sealed = createMeter();
   await unlink(path).catch(() => undefined); // an attempt that could not be used
-  await writeWhole(path, String(process.pid), async (sink) =>
-    runPipeline(
-      [Readable.from(plaintext), plain.stream, ...options.layers, sealed.stream, sink],
-      options.signal,
-    ),
-  );
+  const meters = taps.map(() => createMeter());
+  await withSinks(taps, async (sinks) => {
+    const copies = (before: Tap["before"]) =>
+      taps.flatMap((tap, n) => {
+        const [meter, sink] = [meters[n], sinks[n]];
+        if (tap.before !== before || meter === undefined || sink === undefined) return [];
+        return [meter.stream, copyInto(sink)];
+      });
+    const inner = options.layers.slice(0, -1);
+    const stages = [...copies("first"), ...inner, ...copies("last"), ...options.layers.slice(-1)];
+    await writeWhole(path, String(process.pid), async (sink) =>
+      runPipeline(
+        [Readable.from(plaintext), plain.stream, ...stages, sealed.stream, sink],
+        options.signal,
+      ),
+    );
+  });
+  const inside = { plaintextBytes: plain.bytes(), plaintextSha256: plain.sha256() };
   return {
-    name: options.name,
-    bytes: sealed.bytes(),
-    sha256: sealed.sha256(),
-    plaintextBytes: plain.bytes(),
-    plaintextSha256: plain.sha256(),
+    file: { name: options.name, bytes: sealed.bytes(), sha256: sealed.sha256(), ...inside },
+    kept: taps.map(({ name }, n) => ({
+      name,
+      bytes: meters[n]?.bytes() ?? 0,
+      sha256: meters[n]?.sha256() ?? "",
+      ...inside,
+    })),
   };
+}
+
+/** Opens a file for each tap; they get their names when `work` has ended well, and are taken away otherwise. */
+async function withSinks(
+  [tap, ...rest]: readonly Tap[],
+  work: (sinks: readonly Writable[]) => Promise<void>,
+  sinks: readonly Writable[] = [],
+): Promise<void> {
+  if (tap === undefined) return work(sinks);
+  await unlink(tap.path).catch(() => undefined);
+  await writeWhole(tap.path, String(process.pid), async (sink) =>
+    withSinks(rest, work, [...sinks, sink]),
+  );
+}
+
+/** A pass-through whose bytes are in the file as well before they go on. */
+function copyInto(sink: Writable): Transform {
+  sink.on("error", () => undefined); // told to whoever wrote
+  return new Transform({
+    transform: (chunk: Buffer, _encoding, done) => {
+      sink.write(chunk, (error) => {
+        done(error ?? null, chunk);
+      });
+    },
+    flush: (done) => {
+      finished(sink, done);
+      sink.end();
+    },
+  });
 }
 
 async function runPipeline(

@@ -1,11 +1,8 @@
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { messageOf } from "../lib/error.ts";
-import { MerkleTree } from "../lib/merkle.ts";
-import { LeafEncoder } from "./leaf.ts";
 import type { Manifest } from "./manifest.ts";
 import { plainName } from "./name.ts";
-import { PartSplitter } from "./parts.ts";
+import { RowReader } from "./row-reader.ts";
 
 /** Gives the bytes inside a sealed file, or undefined when no key for it is there. They count only once they have ended. */
 export type OpenPlaintext = (path: string) => Promise<AsyncIterable<Uint8Array> | undefined>;
@@ -23,7 +20,7 @@ export async function rowProblems(
   openPlaintext: OpenPlaintext,
 ): Promise<{ readonly checked: boolean; readonly problems: readonly string[] }> {
   const problems: string[] = [];
-  const rows = new RowReader(manifest);
+  const rows = new RowReader(manifest.formula);
   for (const part of manifest.parts) {
     const names = manifest.files
       .filter((file) => file.part === part.part && file.form === "csv")
@@ -66,30 +63,4 @@ async function plaintextOf(
     if (bytes !== undefined) return { name, bytes };
   }
   return undefined;
-}
-
-/** Takes the rows of all parts in order. */
-class RowReader {
-  readonly #tree = new MerkleTree();
-  readonly #encoder: LeafEncoder;
-
-  constructor({ formula }: Manifest) {
-    this.#encoder = new LeafEncoder(formula);
-  }
-
-  async read(bytes: AsyncIterable<Uint8Array>): Promise<{ rows: number; sha256: string }> {
-    const hash = createHash("sha256");
-    const splitter = new PartSplitter(bytes, {
-      partBytes: Number.POSITIVE_INFINITY,
-      onRow: (record) => {
-        this.#tree.append(this.#encoder.encode(record));
-      },
-    });
-    for await (const piece of splitter.part()) hash.update(piece);
-    return { rows: splitter.summary.rows, sha256: hash.digest("hex") };
-  }
-
-  root(): string {
-    return this.#tree.root().toString("hex");
-  }
 }

@@ -144,6 +144,7 @@ async function fileProblems(
     const path = others.get(name);
     named.add(name);
     if (path === undefined) {
+      if (manifest.files.some((file) => file.name === name && file.kept === true)) continue;
       problems.push(`${name}: is missing (manifest ${manifest.sequence} names it)`);
       continue;
     }

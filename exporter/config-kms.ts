@@ -12,6 +12,20 @@ import {
 } from "../lib/config.ts";
 import { isLoopbackHost } from "../lib/loopback.ts";
 
+/** `app=fettle,env=prod`: names and values as AWS KMS takes them, without commas. */
+const contextKind = text
+  .refine((value) => value.split(",").every((pair) => /^[^=]+=.+$/.test(pair.trim())), {
+    error: "must be name=value pairs with commas between them",
+  })
+  .transform((value): Readonly<Record<string, string>> =>
+    Object.fromEntries(
+      value.split(",").map((pair) => {
+        const [name = "", ...rest] = pair.trim().split("=");
+        return [name, rest.join("=")];
+      }),
+    ),
+  );
+
 /** Where data keys are wrapped; also what `fettle decrypt` reads. */
 export const kmsShape = {
   localKeyFile: optional(
@@ -22,6 +36,11 @@ export const kmsShape = {
   awsKmsKeyId: optional("AWS_KMS_KEY_ID", text, "AWS KMS key (id, ARN or alias) that wraps them"),
   awsRegion: optional("AWS_REGION", text, "its region"),
   awsKmsEndpoint: optional("AWS_ENDPOINT_URL_KMS", url, "another address of AWS KMS"),
+  awsKmsContext: optional(
+    "AWS_KMS_ENCRYPTION_CONTEXT",
+    contextKind,
+    "encryption context of data keys, name=value,...; whoever opens a file must give it again",
+  ),
   gcpKmsKey: optional(
     "GCP_KMS_KEY",
     text.refine(

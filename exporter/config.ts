@@ -16,6 +16,8 @@ import {
   type Environment,
   type Kind,
 } from "../lib/config.ts";
+import { distantDrives, driveProblems, drivesShape, namedDrives } from "./config-drives.ts";
+import { keepProblems, keepShape } from "./config-keep.ts";
 import { countKeys, kmsProblems, kmsShape } from "./config-kms.ts";
 import { hasPgpSecret, secretProblems, secretsShape } from "./config-secrets.ts";
 import { distantBuckets, namedBuckets, storeProblems, storesShape } from "./config-stores.ts";
@@ -139,6 +141,7 @@ export const shape = {
     "one file that all recipients can open, instead of one for each",
   ),
   pgpComment: optional("AUDIT_PGP_COMMENT", text, "armor the result, with this comment"),
+  ...keepShape,
   ...secretsShape,
   ...kmsShape,
   sftpHost: optional("SFTP_HOST", text, "SFTP server that gets the sealed files"),
@@ -167,6 +170,7 @@ export const shape = {
   ),
   sftpKnownHosts: optional("SFTP_KNOWN_HOSTS", text, "known_hosts file, or its lines"),
   ...storesShape,
+  ...drivesShape,
 } as const;
 
 export type ExporterConfig = Config<typeof shape>;
@@ -180,8 +184,10 @@ export function readExporterConfig(env: Environment): ExporterConfig {
   const problems = [
     ...nameProblems(config),
     ...encryptionProblems(config),
+    ...keepProblems(config),
     ...sftpProblems(config),
     ...storeProblems(config),
+    ...driveProblems(config),
     ...destinationProblems(config),
   ];
   if (problems.length > 0) throw new ConfigError(problems);
@@ -266,12 +272,13 @@ function sftpProblems(config: ExporterConfig): string[] {
 
 function destinationProblems(config: ExporterConfig): string[] {
   const { exportDir, sftpHost, mockForce } = config;
-  if (exportDir === undefined && sftpHost === undefined && namedBuckets(config).length === 0) {
-    return ["AUDIT_EXPORT_DIR: no destination; set it, SFTP_HOST or a bucket"];
+  const named = [...namedBuckets(config), ...namedDrives(config)];
+  if (exportDir === undefined && sftpHost === undefined && named.length === 0) {
+    return ["AUDIT_EXPORT_DIR: no destination; set it, SFTP_HOST, a bucket or a drive"];
   }
   if (!isMock(config) || mockForce) return [];
   const leaves = sftpHost !== undefined && !isLoopbackHost(sftpHost) ? ["SFTP_HOST"] : [];
-  return [...leaves, ...distantBuckets(config)].map(
+  return [...leaves, ...distantBuckets(config), ...distantDrives(config)].map(
     (name) => `${name}: demo rows stay on this machine unless AUDIT_MOCK_FORCE=on`,
   );
 }

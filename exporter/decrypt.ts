@@ -6,7 +6,7 @@ import type { PrivateKey } from "openpgp";
 import { messageOf } from "../lib/error.ts";
 import { decompress, isCompressed } from "./compress.ts";
 import { createMeter } from "./meter.ts";
-import { openEnvelope, safeFileName } from "./open-envelope.ts";
+import { openEnvelope, safeFileName, type OpenedEnvelope } from "./open-envelope.ts";
 import { decryptWith, readPrivateKeysFrom } from "./open-pgp.ts";
 import { writeWhole } from "./safe-file.ts";
 import { EnvelopeError } from "./scan-envelope.ts";
@@ -175,7 +175,7 @@ async function openEnvelopeLayers(
 }
 
 async function unwrapDataKey(
-  { wrappedKeys, keyIds }: { wrappedKeys: Record<string, string>; keyIds: Record<string, string> },
+  { wrappedKeys, keyIds, contexts }: Pick<OpenedEnvelope, "wrappedKeys" | "keyIds" | "contexts">,
   wrappers: readonly KeyWrapper[],
 ): Promise<Buffer> {
   const usable = wrappers.filter(({ name }) => wrappedKeys[name] !== undefined);
@@ -187,9 +187,8 @@ async function unwrapDataKey(
         keyIds[wrapper.name],
       );
     } catch (error) {
-      failures.push(
-        usable.length === 1 ? messageOf(error) : `${wrapper.name}: ${messageOf(error)}`,
-      );
+      const said = `${messageOf(error)}${contextHint(contexts[wrapper.name])}`;
+      failures.push(usable.length === 1 ? said : `${wrapper.name}: ${said}`);
     }
   }
   if (failures.length > 0) throw new EnvelopeError(failures.join("; "));
@@ -198,6 +197,13 @@ async function unwrapDataKey(
     `no key for this envelope: its data key is wrapped by ${present === "" ? "nobody" : present}` +
       (wrappers.length === 0 ? "; give the local key file" : ""),
   );
+}
+
+/** The service says only that the ciphertext is invalid when the context is missing. */
+function contextHint(context: Readonly<Record<string, string>> | undefined): string {
+  if (context === undefined) return "";
+  const pairs = Object.entries(context).map(([name, value]) => `${name}=${value}`);
+  return ` (it was wrapped with AWS_KMS_ENCRYPTION_CONTEXT=${pairs.join(",")})`;
 }
 
 async function readPgpKeys(request: DecryptRequest): Promise<readonly PrivateKey[]> {

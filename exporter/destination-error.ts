@@ -1,3 +1,5 @@
+import { hasCode } from "../lib/error.ts";
+
 /** A destination did not take the file. The export stays open and its next run tries again. */
 export class DestinationError extends Error {
   override readonly name = "DestinationError";
@@ -7,6 +9,14 @@ export class DestinationError extends Error {
     super(`${destination}: ${message}`, options);
     this.destination = destination;
   }
+}
+
+/** Whether it said no (locked, held, forbidden), and will say so again until somebody changes something. */
+export function isRefusal(error: unknown): boolean {
+  if (!(error instanceof DestinationError)) return false;
+  const { cause } = error;
+  if (hasCode(cause, "EACCES", "EPERM", "EROFS")) return true;
+  return typeof cause === "object" && cause !== null && "kind" in cause && cause.kind === "refused";
 }
 
 /** The name is taken by bytes that no attempt of this export built. Never overwritten: a person must look. */

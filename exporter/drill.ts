@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import { messageOf } from "../lib/error.ts";
 import { hashFile } from "./hash-file.ts";
+import { rowsProblem } from "./prove-rows.ts";
 import type { Archive, Destination, StoredFile } from "./types.ts";
 
 /** Opens a file with one recipient's key alone. */
@@ -13,6 +14,8 @@ export interface DrillKey {
   canOpen(name: string): boolean;
   /** The SHA-256 of the plaintext; undefined when there is a layer inside that this key is not for. @throws */
   open(path: string): Promise<string | undefined>;
+  /** The same plaintext as a stream; undefined likewise. */
+  rows(path: string): Promise<AsyncIterable<Uint8Array> | undefined>;
 }
 
 export interface DrillDeps {
@@ -34,14 +37,17 @@ export interface DrillResult {
 
 /**
  * Fetches a random earlier file from each destination and opens it with each key that this machine has: an archive that
- * nobody can open is found now, and not on the day when it is needed.
+ * nobody can open is found now, and not on the day when it is needed. Where a manifest was signed, the rows inside are put
+ * through its tree again.
  */
 export async function drill(deps: DrillDeps): Promise<readonly DrillResult[]> {
   const results: DrillResult[] = [];
   for (const destination of deps.destinations) {
     const stored = await deps.archive.stored(destination.name);
-    const sealed = stored.flatMap(({ files }) =>
-      files.filter(({ plaintextSha256 }) => plaintextSha256 !== undefined),
+    const sealed = stored.flatMap(({ exportId, files }) =>
+      files
+        .filter(({ plaintextSha256 }) => plaintextSha256 !== undefined)
+        .map((file) => ({ ...file, exportId })),
     );
     for (const key of deps.keys) {
       const files = sealed.filter(({ name }) => key.canOpen(name));
@@ -52,9 +58,13 @@ export async function drill(deps: DrillDeps): Promise<readonly DrillResult[]> {
   return results;
 }
 
+interface SealedFile extends StoredFile {
+  readonly exportId: string;
+}
+
 async function rehearse(
   destination: Destination,
-  file: StoredFile,
+  file: SealedFile,
   key: DrillKey,
   deps: DrillDeps,
 ): Promise<DrillResult> {
@@ -63,7 +73,7 @@ async function rehearse(
   await unlink(path).catch(() => undefined); // of a killed drill
   try {
     await destination.download(file.name, path, deps.signal);
-    const problem = await problemOf(key, path, file);
+    const problem = await problemOf(key, path, file, deps);
     if (problem === undefined) await deps.archive.recordDrill({ ...tried, at: deps.clock.now() });
     return { ...tried, problem };
   } catch (error) {
@@ -76,11 +86,14 @@ async function rehearse(
 async function problemOf(
   key: DrillKey,
   path: string,
-  { sha256, plaintextSha256 }: StoredFile,
+  { exportId, sha256, plaintextSha256 }: SealedFile,
+  { archive }: DrillDeps,
 ): Promise<string | undefined> {
   if ((await hashFile(path)).sha256 !== sha256) return "holds other bytes than were stored";
   const opened = await key.open(path);
-  return opened === undefined || opened === plaintextSha256
-    ? undefined
-    : "opens to other rows than were exported";
+  if (opened === undefined) return undefined;
+  if (opened !== plaintextSha256) return "opens to other rows than were exported";
+  const proof = await archive.proofOf(exportId, plaintextSha256);
+  const rows = proof === undefined ? undefined : await key.rows(path);
+  return proof === undefined || rows === undefined ? undefined : rowsProblem(rows, proof);
 }

@@ -10,6 +10,8 @@ export interface EnvelopeHead {
   /** Base64, by wrapper name (`local`, `aws_kms`, …). */
   readonly wrappedKeys: Readonly<Record<string, string>>;
   readonly keyIds: Readonly<Record<string, string>>;
+  /** What key services want to hear again, by wrapper name. */
+  readonly contexts?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly created: Date;
 }
 
@@ -58,6 +60,7 @@ function openingOf(head: EnvelopeHead, nonce: Buffer): string {
     created: head.created.toISOString().replace(/\.\d+Z$/, "Z"),
     key_ids: head.keyIds,
     export_id: head.exportId,
+    ...(Object.keys(head.contexts ?? {}).length > 0 && { encryption_context: head.contexts }),
   });
   return `${members.slice(0, -1)},"ciphertext":"`;
 }

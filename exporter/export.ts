@@ -1,6 +1,6 @@
-import { unlink } from "node:fs/promises";
 import { failpoint } from "../lib/failpoint.ts";
 import { buildParts, type BuildDeps, type PartFile } from "./build-parts.ts";
+import { isFor } from "./keep.ts";
 import type { Signer } from "./manifest.ts";
 import { manifestName, namesOf, storedName } from "./name.ts";
 import { firstNames, outputsOf } from "./outputs.ts";
@@ -19,7 +19,7 @@ import type {
 } from "./types.ts";
 import { uploadToAll } from "./upload.ts";
 import { verifyReceipts } from "./verify.ts";
-import { preparePrivateFolder, sweepWorkFolder } from "./work-folder.ts";
+import { clearExport, preparePrivateFolder, sweepWorkFolder } from "./work-folder.ts";
 
 export interface ExportDeps extends Omit<BuildDeps, "wantsTree"> {
   readonly source: AuditSource;
@@ -65,7 +65,7 @@ export async function exportAudit(deps: ExportDeps): Promise<ExportResult> {
     const all = manifest === undefined ? files : [...files, manifest];
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
     await session.finish(plan, rows);
-    for (const { path } of all) await unlink(path);
+    await clearExport(deps.workFolder, plan.exportId);
     tell(deps, "done", files);
     return exported(plan, { rows, files: all, receipts, resumed: interrupted !== undefined });
   });
@@ -131,8 +131,10 @@ function destinationsFor(
 ): readonly Destination[] {
   if (manifest === undefined) return destinations;
   return destinations.filter(({ name: destination }) =>
-    files.every(({ name }) =>
-      receipts.some((receipt) => receipt.destination === destination && receipt.name === name),
+    files.every(
+      (file) =>
+        !isFor(file, destination) ||
+        receipts.some(({ destination: at, name }) => at === destination && name === file.name),
     ),
   );
 }

@@ -11,9 +11,13 @@ export type { DrillResult } from "./drill.ts";
 export type { RetainResult } from "./retain.ts";
 export { exportOnce, startExporter, type ExportOptions } from "./service.ts";
 export type { ExportResult, Progress, Receipt } from "./types.ts";
+export type { BackupResult } from "./backup.ts";
+export type { BackupManifest } from "./backup-manifest.ts";
 export {
+  backUpDatabase,
   decryptFile,
   drillExports,
+  restoreDatabase,
   retainExports,
   verifyFiles,
   type ReadingKeys,

@@ -46,6 +46,8 @@ const schema = z.object({
       form: z.enum(["csv", "jsonl"]),
       bytes: count,
       sha256: hex64,
+      /** A copy that stayed on the exporter's machine: elsewhere it is not missing. */
+      kept: z.literal(true).optional(),
     }),
   ),
   pgp_recipients: z.array(z.string()),
@@ -71,6 +73,7 @@ export interface ListedFile {
   readonly form: "csv" | "jsonl";
   readonly bytes: number;
   readonly sha256: string;
+  readonly kept?: true;
 }
 
 export interface ManifestContent {
@@ -125,12 +128,13 @@ function manifestOf(plan: ExportPlan, content: ManifestContent, sequence: number
       sha256,
       last: plain(last),
     })),
-    files: content.files.map(({ name, part, form, bytes, sha256 }) => ({
+    files: content.files.map(({ name, part, form, bytes, sha256, kept }) => ({
       name,
       part,
       form,
       bytes,
       sha256,
+      ...(kept !== undefined && { kept }),
     })),
     pgp_recipients: [...content.pgpRecipients],
     key_ids: { ...content.keyIds },
@@ -145,6 +149,12 @@ function plain({ xid, id }: Position): Position {
 /** Whether a file's beginning looks like a manifest of ours. Says nothing about its signature. */
 export function looksLikeManifest(head: string): boolean {
   return /^\{\s*"format":\s*"fettle-audit-manifest\//.test(head);
+}
+
+/** The root that a manifest of our own record names. Its signature is not looked at. */
+export function rootOf(note: string): string {
+  const text = note.slice(0, note.lastIndexOf("\n\n") + 1);
+  return schema.parse(JSON.parse(text)).merkle.root;
 }
 
 /**

@@ -11,6 +11,8 @@ export interface OpenedEnvelope {
   readonly originalFilename: string;
   readonly wrappedKeys: Readonly<Record<string, string>>;
   readonly keyIds: Readonly<Record<string, string>>;
+  /** With what each key was wrapped, as it is written there; only for messages. */
+  readonly contexts: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /**
    * Decrypts from the file's start. What it yields is authentic only once the stream has ended without an error: hold it
    * back until then.
@@ -29,6 +31,7 @@ const headSchema = z.object({
   nonce: z.base64(),
   ciphertext: z.literal(""),
   key_ids: z.record(z.string(), z.string()).optional(),
+  encryption_context: z.record(z.string(), z.record(z.string(), z.string())).optional(),
 });
 
 /** @throws EnvelopeError when the file is not an envelope, is truncated, or names a file that may not be created */
@@ -49,6 +52,7 @@ export async function openEnvelope(path: string): Promise<OpenedEnvelope> {
     originalFilename: safeFileName(parsed.data.original_filename),
     wrappedKeys: parsed.data.wrapped_keys,
     keyIds: parsed.data.key_ids ?? {},
+    contexts: parsed.data.encryption_context ?? {},
     decrypt: (dek) => ({
       base64: createReadStream(path, { start, end: end - 1, highWaterMark: READ_CHUNK_BYTES }),
       decipher: decipherBase64(dek, nonce),

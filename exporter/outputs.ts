@@ -21,6 +21,8 @@ export interface Sealing {
   /** JSON lines beside the CSV. */
   readonly jsonl: boolean;
   readonly filenameSalt: string | undefined;
+  /** What stays beside the sealed files because somebody asked for it. */
+  readonly keep: { readonly plaintext: boolean; readonly original: boolean };
 }
 
 /** One series of files: all parts in one form, for one circle of readers. */
@@ -28,6 +30,8 @@ export interface Output {
   readonly form: Form;
   readonly recipients: readonly Recipient[];
   readonly layers: Layers;
+  /** Of its form: the plaintext, which is the same for all circles, is kept once. */
+  readonly isFirst: boolean;
 }
 
 const RECIPIENT_HEX_DIGITS = 16;
@@ -35,10 +39,12 @@ const RECIPIENT_HEX_DIGITS = 16;
 /** What an export consists of; the rows are read once for each. */
 export function outputsOf(sealing: Sealing): readonly Output[] {
   const forms: readonly Form[] = sealing.jsonl ? ["csv", "jsonl"] : ["csv"];
-  return forms.flatMap((form) => circlesOf(sealing).map((circle) => ({ form, ...circle })));
+  return forms.flatMap((form) =>
+    circlesOf(sealing).map((circle, index) => ({ form, ...circle, isFirst: index === 0 })),
+  );
 }
 
-function circlesOf(sealing: Sealing): Omit<Output, "form">[] {
+function circlesOf(sealing: Sealing): Omit<Output, "form" | "isFirst">[] {
   const { recipients, wrappers, compressed, pgpComment, perRecipient } = sealing;
   const layers = { compressed, envelope: wrappers.length > 0 };
   if (recipients.length === 0) return [{ recipients, layers: { ...layers, pgp: undefined } }];
@@ -60,9 +66,22 @@ export function partNames(
   return sealedNames(storedName(partName(exportName, part, output.form), salt), output.layers);
 }
 
-/** The name of the first part of each output: when these are free, so are the others. */
+/** What a part is called before anything is done to it. */
+export function plainNameOf(
+  exportName: string,
+  part: number,
+  form: Form,
+  salt: string | undefined,
+): string {
+  return storedName(partName(exportName, part, form), salt);
+}
+
+/** The names of the first part of each output: when these are free, so are the others. */
 export function firstNames(plan: Pick<ExportPlan, "name">, sealing: Sealing): readonly string[] {
-  return outputsOf(sealing).map(
-    (output) => partNames(plan.name.clear, 1, output, sealing.filenameSalt).outer,
-  );
+  const { filenameSalt: salt, keep } = sealing;
+  return outputsOf(sealing).flatMap((output) => {
+    const { inner, outer } = partNames(plan.name.clear, 1, output, salt);
+    const plain = keep.plaintext ? [plainNameOf(plan.name.clear, 1, output.form, salt)] : [];
+    return [outer, ...(keep.original ? [inner] : []), ...plain];
+  });
 }

@@ -5,6 +5,8 @@ import type { Writable } from "node:stream";
 import { hasCode } from "../lib/error.ts";
 
 const OWNER_ONLY_FILE = 0o600;
+/** By which file systems say that they have no hard links (or allow us none, EMLINK: no more of them). */
+const NO_LINKS = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"];
 const WRITE_CHUNK_BYTES = 256 * 1024;
 
 /** The name is in use; nothing was overwritten. */
@@ -54,6 +56,24 @@ function temporaryName(path: string, label: string): string {
   return `.${name}.${label}.part`;
 }
 
+/**
+ * Gives a whole, synced file a second name, where the two are on one file system that knows links: nothing is copied.
+ *
+ * @returns false where it has to be copied
+ * @throws FileExists when `path` is in use
+ */
+export async function linkWhole(file: string, path: string): Promise<boolean> {
+  try {
+    await link(file, path);
+  } catch (error) {
+    if (hasCode(error, "EEXIST")) throw new FileExists(path);
+    if (hasCode(error, "EXDEV", ...NO_LINKS)) return false;
+    throw error;
+  }
+  await syncFolder(dirname(path));
+  return true;
+}
+
 /** A hard link fails when the name exists, a rename would overwrite: so the name is taken by linking. */
 async function giveName(temporary: string, path: string): Promise<void> {
   try {
@@ -61,7 +81,7 @@ async function giveName(temporary: string, path: string): Promise<void> {
     await unlink(temporary);
   } catch (error) {
     if (hasCode(error, "EEXIST")) throw new FileExists(path);
-    if (!hasCode(error, "EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS")) throw error;
+    if (!hasCode(error, ...NO_LINKS)) throw error;
     // Some network file systems have no hard links; the window between look and rename is closed by the export lock.
     if (await exists(path)) throw new FileExists(path);
     await rename(temporary, path);

@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { PartFile } from "./build-parts.ts";
 import { signManifest, type ListedFile, type Signer } from "./manifest.ts";
@@ -40,7 +40,9 @@ export async function sealManifest(
   if (deps.signer === undefined) return undefined;
   const signed = plan.manifest ?? (await sign(delivered, deps.signer, deps));
   const path = join(deps.workFolder, workName(plan.exportId, signed.name));
-  await writeFile(path, signed.note, { mode: 0o600 });
+  await rm(path, { force: true }); // a folder may have this very file under another name
+  // On the disk before a folder gives it a second name: a receipt must not outlive the bytes.
+  await writeFile(path, signed.note, { mode: 0o600, flush: true });
   return {
     name: signed.name,
     exportId: plan.exportId,
@@ -78,9 +80,10 @@ async function sign(
 
 /** What the destinations hold: after a crash two of them may hold different builds of one part. */
 function listedFiles(files: readonly PartFile[], receipts: readonly Receipt[]): ListedFile[] {
-  return files.flatMap(({ name, part, form }) => {
+  return files.flatMap(({ name, part, form, onlyAt }) => {
+    const kept = onlyAt === undefined ? {} : { kept: true as const };
     const held = receipts.filter((receipt) => receipt.name === name);
     const builds = new Map(held.map(({ sha256, bytes }) => [sha256, { sha256, bytes }]));
-    return [...builds.values()].map((build) => ({ name, part, form, ...build }));
+    return [...builds.values()].map((build) => ({ name, part, form, ...build, ...kept }));
   });
 }

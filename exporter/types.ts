@@ -82,6 +82,8 @@ export interface Artifact extends BuiltFile {
   readonly path: string;
   /** SHA-256 of every file that was ever built for this export: a destination that holds one of them has the export. */
   readonly knownSha256: ReadonlySet<string>;
+  /** The only destination that gets it; undefined: all. */
+  readonly onlyAt?: string | undefined;
 }
 
 /** How sure we are that the destination holds our bytes. */
@@ -91,6 +93,8 @@ export type Verification =
   | "server-hash(sha256)"
   | "server-hash(crc32c)"
   | "server-hash(md5)"
+  | "server-hash(content-hash)"
+  | "server-hash(quickxor)"
   | "size-only"
   | "not-verified";
 
@@ -134,12 +138,29 @@ export interface StoredFile {
   readonly plaintextSha256: string | undefined;
 }
 
+/** What the rows of one part of an export must give when they are read again. */
+export interface RowProof {
+  readonly formula: FormulaRule;
+  /** The tree over the rows before the part; undefined: it is the first. */
+  readonly before: MerkleState | undefined;
+  readonly after: MerkleState;
+  /** What the manifest names, where the part is the last one of its export. */
+  readonly root: string | undefined;
+}
+
 /** What past exports left at their destinations. */
 export interface Archive {
   /** Newest first. */
   stored(destination: string): Promise<readonly StoredExport[]>;
   /** Also writes it into the audit trail. */
-  recordDeleted(destination: string, deleted: StoredExport): Promise<void>;
+  recordDeleted(destination: string, exportId: string, names: readonly string[]): Promise<void>;
+  /** Writes into the audit trail how many exports retention could not delete, and of the oldest ones which, and why. */
+  recordHeld(
+    destination: string,
+    held: readonly { readonly exportId: string; readonly name: string; readonly reason: string }[],
+  ): Promise<void>;
+  /** Of the part with this plaintext; undefined where no manifest was made, and for what is no CSV. */
+  proofOf(exportId: string, plaintextSha256: string): Promise<RowProof | undefined>;
   recordDrill(drill: Drill): Promise<void>;
   /** The last success of each recipient, at whichever destination. */
   lastDrills(): Promise<readonly { readonly recipient: string; readonly at: Date }[]>;
@@ -156,6 +177,8 @@ export interface WrappedKey {
   readonly wrapped: Buffer;
   /** The very key or version that wrapped it, for whoever opens it after a rotation. */
   readonly keyId: string;
+  /** What must be given again to open it; not secret. */
+  readonly context?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Wraps data keys under a key that it never shows. `name` is the member of `wrapped_keys` in the envelope. */

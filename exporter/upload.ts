@@ -1,4 +1,5 @@
 import { messageOf } from "../lib/error.ts";
+import { isFor } from "./keep.ts";
 import type { Artifact, Destination, ExportPlan, Receipt } from "./types.ts";
 
 interface UploadDeps {
@@ -20,7 +21,7 @@ export async function uploadToAll(
   const failures: unknown[] = [];
   for (const destination of destinations) {
     try {
-      for (const artifact of artifacts) {
+      for (const artifact of artifacts.filter((each) => isFor(each, destination.name))) {
         deps.signal?.throwIfAborted();
         const earlier = receipts.find(
           ({ destination: at, name }) => at === destination.name && name === artifact.name,

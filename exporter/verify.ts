@@ -1,4 +1,5 @@
 import { DestinationError } from "./destination-error.ts";
+import { isFor } from "./keep.ts";
 import type { Artifact, Receipt } from "./types.ts";
 
 /**
@@ -12,7 +13,7 @@ export function verifyReceipts(
 ): void {
   if (destinations.length === 0) throw new Error("no destination holds the export");
   for (const { name: destination } of destinations) {
-    for (const artifact of artifacts) {
+    for (const artifact of artifacts.filter((each) => isFor(each, destination))) {
       const isHeld = receipts.some(
         (receipt) =>
           receipt.destination === destination &&

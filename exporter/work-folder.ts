@@ -12,7 +12,7 @@ const KEEP_SEALED_MS = 7 * 24 * 60 * 60 * 1000;
 const HALF_WRITTEN = /^\..+\.(\d+)\.part$/;
 const SEALED = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|drill)-/;
 
-/** As configured, or one for each database, private to this user. It holds sealed files only, while they are delivered. */
+/** As configured, or one for each database, private to this user. It holds an export's files while they are delivered. */
 export function workFolderOf({ workDir, databaseUrl }: ExporterConfig): string {
   if (workDir !== undefined) return workDir;
   const database = createHash("sha256").update(databaseUrl.reveal()).digest("hex").slice(0, 12);
@@ -51,6 +51,12 @@ export async function sweepWorkFolder(folder: string, now: Date): Promise<readon
     removed.push(name);
   }
   return removed;
+}
+
+/** Takes away all of an export that is finished, also what an earlier run built otherwise than the last one. */
+export async function clearExport(folder: string, exportId: string): Promise<void> {
+  for (const name of await readdir(folder))
+    if (name.startsWith(workName(exportId, ""))) await unlink(join(folder, name));
 }
 
 async function isLeftover(folder: string, name: string, now: Date): Promise<boolean> {

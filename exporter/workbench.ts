@@ -3,9 +3,19 @@ import { Writable } from "node:stream";
 import { systemClock } from "../lib/clock.ts";
 import { ConfigError } from "../lib/config.ts";
 import type { Log } from "../lib/log.ts";
+import type { Secret } from "../lib/secret.ts";
 import { openWrappers } from "./adapters/kms/open.ts";
 import { openDestinations } from "./adapters/open-destinations.ts";
+import { openSealing } from "./adapters/open-sealing.ts";
 import { openSource } from "./adapters/open-source.ts";
+import {
+  countRelations,
+  dumpDatabase,
+  identifyDatabase,
+  restoreDatabaseFrom,
+} from "./adapters/postgres-tools.ts";
+import { takeBackup, type BackupResult } from "./backup.ts";
+import type { BackupManifest } from "./backup-manifest.ts";
 import { checkFiles, type CheckReport, type CheckRequest } from "./check.ts";
 import { usesEnvelope, type ExporterConfig } from "./config.ts";
 import { readKmsConfig, type KmsConfig } from "./config-kms.ts";
@@ -13,6 +23,7 @@ import { decrypt, openPlaintext, type DecryptRequest, type DecryptResult } from 
 import { drill, type DrillKey, type DrillResult } from "./drill.ts";
 import { readPrivateKeysFrom } from "./open-pgp.ts";
 import { retain, type RetainResult } from "./retain.ts";
+import { restoreBackup } from "./restore-backup.ts";
 import type { KeyWrapper } from "./types.ts";
 import { preparePrivateFolder, workFolderOf } from "./work-folder.ts";
 
@@ -58,6 +69,10 @@ export async function retainExports(
         s3: config.s3RetentionDays,
         gcs: config.gcsRetentionDays,
         azure: config.azureRetentionDays,
+        gdrive: config.gdriveRetentionDays,
+        dropbox: config.dropboxRetentionDays,
+        onedrive: config.onedriveRetentionDays,
+        sharepoint: config.sharepointRetentionDays,
       },
       clock: systemClock,
       log,
@@ -83,6 +98,45 @@ export async function drillExports(
   );
 }
 
+/** Where a backup goes, and what is told on the way. */
+export interface BackupRequest {
+  /** Gets a new folder for each backup. */
+  readonly parent: string;
+  /** Finished backups that stay; all when undefined. */
+  readonly keep?: number | undefined;
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/** Dumps the database, sealed as exports are, as `fettle backup` does. */
+export async function backUpDatabase(
+  config: ExporterConfig,
+  { parent, keep, onBytes = () => undefined }: BackupRequest,
+  log: Log,
+): Promise<BackupResult> {
+  return takeBackup(parent, keep, {
+    identify: async () => identifyDatabase(config.databaseUrl),
+    dump: () => dumpDatabase(config.databaseUrl),
+    sealing: await openSealing(config, log),
+    partBytes: config.partMegabytes * 1_000_000,
+    clock: systemClock,
+    onBytes,
+  });
+}
+
+/** Restores a backup into an empty database, as `fettle restore` does. @throws RestoreRefused */
+export async function restoreDatabase(
+  folder: string,
+  databaseUrl: Secret,
+  keys: ReadingKeys,
+): Promise<BackupManifest> {
+  const wrappers = await wrappersOf(keys);
+  return restoreBackup(folder, {
+    openPlaintext: async (file) => openPlaintext({ ...keys, file }, { wrappers }),
+    countRelations: async () => countRelations(databaseUrl),
+    restore: () => restoreDatabaseFrom(databaseUrl),
+  });
+}
+
 async function withArchive<T>(
   config: ExporterConfig,
   log: Log,
@@ -104,8 +158,9 @@ async function drillKeys(config: ExporterConfig): Promise<readonly DrillKey[]> {
   const wrappers = usesEnvelope(config) ? await openWrappers(config) : [];
   const byWrapper = wrappers.map((wrapper) => ({
     recipient: wrapper.name,
-    canOpen: () => true,
+    canOpen: (name: string) => name.endsWith(".envelope.json"),
     open: async (file: string) => open(file, config, [wrapper]),
+    rows: async (file: string) => rowsIn(file, config, [wrapper]),
   }));
   return [...byWrapper, ...(await pgpDrillKeys(config, wrappers))];
 }
@@ -129,8 +184,18 @@ async function pgpDrillKeys(
         return name.includes(".gpg") && (whose === undefined || recipient.endsWith(whose));
       },
       open: async (file: string) => open(file, config, wrappers),
+      rows: async (file: string) => rowsIn(file, config, wrappers),
     };
   });
+}
+
+async function rowsIn(
+  file: string,
+  { drillPgpKeyFile: pgpPrivateKeyFile, drillPassphrase }: ExporterConfig,
+  wrappers: readonly KeyWrapper[],
+): Promise<AsyncIterable<Uint8Array> | undefined> {
+  const passphrase = drillPassphrase?.reveal();
+  return openPlaintext({ file, pgpPrivateKeyFile, passphrase }, { wrappers });
 }
 
 async function open(

@@ -8,6 +8,8 @@ export interface DataKey {
   /** Base64, by wrapper name. */
   readonly wrappedKeys: Readonly<Record<string, string>>;
   readonly keyIds: Readonly<Record<string, string>>;
+  /** Likewise; only of those that bind one. */
+  readonly contexts: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Why wrappers are missing that did not have to answer. */
   readonly failures: readonly string[];
 }
@@ -50,6 +52,9 @@ export async function wrapNewKey(
       done.map(({ name, wrapped }) => [name, wrapped.toString("base64")]),
     ),
     keyIds: Object.fromEntries(done.map(({ name, keyId }) => [name, keyId])),
+    contexts: Object.fromEntries(
+      done.flatMap(({ name, context }) => (context === undefined ? [] : [[name, context]])),
+    ),
     failures,
   };
 }

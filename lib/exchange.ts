@@ -51,7 +51,8 @@ export async function exchange(address: string, request: Exchange): Promise<Answ
   };
 }
 
-async function readBounded(
+/** @throws TooLarge */
+export async function readBounded(
   body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   bytesMax: number,
 ): Promise<string> {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { createServer, STATUS_CODES, type Server } from "node:http";
+import { createServer, STATUS_CODES, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -122,7 +122,8 @@ function health({ service, readiness }: AppOptions): RequestHandler {
   return async (_request, response) => {
     const { ready: ok, checks } = await readiness();
     response.json({
-      status: ok ? "healthy" : "degraded",
+      // Also what the service can work without: `ready` tells whether it works.
+      status: ok && Object.values(checks).every((check) => check.ok) ? "healthy" : "degraded",
       service,
       uptime_seconds: process.uptime(),
       checks,
@@ -204,18 +205,21 @@ export interface ListenOptions {
   readonly requestTimeoutMs?: number;
   /** Without it one address may take all connections. */
   readonly cap?: ConnectionCap;
+  /** All of them together, WebSockets included; 1,000 unless set. */
+  readonly connectionsMax?: number;
+  /** Takes over the socket of a request to switch protocols; without it Node hangs up. */
+  readonly upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
 
 /** @throws when the address is taken or not ours */
-export async function listen(
-  app: Express,
-  { host, port, requestTimeoutMs = REQUEST_TIMEOUT_MS, cap }: ListenOptions,
-): Promise<ListeningServer> {
+export async function listen(app: Express, options: ListenOptions): Promise<ListeningServer> {
+  const { host, port, requestTimeoutMs = REQUEST_TIMEOUT_MS, cap, upgrade } = options;
   const server = createServer({ connectionsCheckingInterval: CONNECTIONS_CHECK_INTERVAL_MS }, app);
   server.headersTimeout = Math.min(HEADERS_TIMEOUT_MS, requestTimeoutMs);
   server.requestTimeout = requestTimeoutMs;
-  server.maxConnections = MAX_CONNECTIONS;
+  server.maxConnections = options.connectionsMax ?? MAX_CONNECTIONS;
   if (cap !== undefined) capConnections(server, cap);
+  if (upgrade !== undefined) server.on("upgrade", upgrade);
   server.on("clientError", answerUnreadable);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -1,7 +1,8 @@
 import { hash } from "node:crypto";
 
 const HASH_BYTES = 32;
-const LEAF_MARK = 0;
+/** The byte before a leaf where it is hashed; before a pair of subtrees it is another one. */
+export const LEAF_MARK = 0;
 const NODE_MARK = 1;
 
 /** The size of a tree and its right edge, as lower-case hex. */
@@ -44,7 +45,15 @@ export class MerkleTree {
   }
 
   append(leaf: Uint8Array): void {
-    let subtree = this.#hashLeaf(leaf);
+    if (leaf.length >= this.#leaf.length) this.#leaf = Buffer.alloc(2 * leaf.length);
+    this.#leaf[0] = LEAF_MARK;
+    this.#leaf.set(leaf, 1);
+    this.appendMarked(this.#leaf.subarray(0, 1 + leaf.length));
+  }
+
+  /** For leaves by the million, which are made behind their mark so that nothing is copied. @param marked {@link LEAF_MARK}, then the leaf */
+  appendMarked(marked: Uint8Array): void {
+    let subtree = hash("sha256", marked, "binary");
     // Each full pair below the new leaf becomes one subtree: as many as the old size has ones at its end.
     for (let rest = this.#size; rest % 2 === 1; rest = (rest - 1) / 2) {
       subtree = this.#hashPair(this.#edge.pop() ?? "", subtree);
@@ -58,13 +67,6 @@ export class MerkleTree {
     if (this.#size === 0) return hash("sha256", "", "buffer");
     const root = this.#edge.reduceRight((right, left) => this.#hashPair(left, right));
     return Buffer.from(root, "latin1");
-  }
-
-  #hashLeaf(leaf: Uint8Array): string {
-    if (leaf.length >= this.#leaf.length) this.#leaf = Buffer.alloc(2 * leaf.length);
-    this.#leaf[0] = LEAF_MARK;
-    this.#leaf.set(leaf, 1);
-    return hash("sha256", this.#leaf.subarray(0, 1 + leaf.length), "binary");
   }
 
   #hashPair(left: string, right: string): string {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { addAbortSignal, type Readable } from "node:stream";
 import type { Clock } from "./clock.ts";
 import type { Secret } from "./secret.ts";
+import type { DropboxOptions, GoogleDriveOptions, GraphOptions } from "./storage-drives.ts";
 
 /**
  * A place for files that outlive this program: a folder, or a bucket of a cloud. A key names one object: whoever puts the same
@@ -32,6 +33,8 @@ export interface PutInfo {
   readonly expected?: Content;
   /** Kept with the object, where the store can; names and values in ASCII. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Told before a wait in which nothing of the body is read: so long the store may be at work. In milliseconds. */
+  readonly onWait?: ((ms: number) => void) | undefined;
   /** Until then nobody may change or delete the object. A store that cannot promise it refuses; a folder always does. */
   readonly lockedUntil?: Date | undefined;
 }
@@ -48,9 +51,10 @@ export interface StoredBlob extends Content {
   readonly etag: string | undefined;
   /**
    * How it is known that the store has exactly these bytes: the checksum that the store worked out by itself and that was
-   * compared with ours. "size": a store that knows no checksums.
+   * compared with ours. "content-hash" is Dropbox' (of SHA-256s), "quickxor" Microsoft's, which finds accidents and no intent.
+   * "size": a store that knows no checksums.
    */
-  readonly verifiedBy: "sha256" | "crc32c" | "md5" | "size";
+  readonly verifiedBy: "sha256" | "crc32c" | "md5" | "content-hash" | "quickxor" | "size";
 }
 
 interface BlobHead {
@@ -58,6 +62,8 @@ interface BlobHead {
   readonly etag: string | undefined;
   /** Empty where the store keeps none. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Until then nobody may change or delete it; undefined: it is not locked, or the lock may not be seen. */
+  readonly lockedUntil?: Date | undefined;
 }
 
 export interface BlobEntry {
@@ -74,11 +80,14 @@ type StorageFailure = "exists" | "missing" | "corrupt" | "refused" | "unavailabl
 export class StorageError extends Error {
   override readonly name = "StorageError";
   readonly kind: StorageFailure;
+  /** It was asked as often as is good, or wants to be left alone for long: whoever tries again waits for his next run. */
+  readonly later: boolean;
 
   /** @param cause only its message is kept: the errors of the vendors carry whole requests, with their credentials. */
-  constructor(kind: StorageFailure, message: string, cause?: string) {
+  constructor(kind: StorageFailure, message: string, cause?: string, later = false) {
     super(cause === undefined ? message : `${message}: ${cause}`);
     this.kind = kind;
+    this.later = later;
   }
 
   /** Whether the same call may succeed when nobody has changed anything. */
@@ -92,7 +101,10 @@ export type StoreOptions =
   | { readonly kind: "folder"; readonly path: string }
   | (S3Options & { readonly kind: "s3" })
   | (GcsOptions & { readonly kind: "gcs" })
-  | (AzureOptions & { readonly kind: "azure" });
+  | (AzureOptions & { readonly kind: "azure" })
+  | (GoogleDriveOptions & { readonly kind: "gdrive" })
+  | (DropboxOptions & { readonly kind: "dropbox" })
+  | (GraphOptions & { readonly kind: "onedrive" | "sharepoint" });
 
 export interface S3Options {
   readonly bucket: string;
@@ -107,6 +119,8 @@ export interface S3Options {
   /** The SDK's own chain (environment, profile, web identity, instance) when undefined. */
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: Secret };
   readonly clock: Pick<Clock, "now">;
+  /** Objects there may be locked: then nothing is deleted of which that may not be seen. */
+  readonly locks?: boolean;
 }
 
 export interface GcsOptions {

@@ -104,6 +104,8 @@ function addUpkeep(program: Command, context: Context, finish: (code: number) =>
       const { readExporterConfig, retainExports } = await import("../../exporter/main.ts");
       const results = await retainExports(readExporterConfig(context.env), dryRun, silentLog);
       context.out(json ? JSON.stringify(results) : describeRetention(results, dryRun));
+      if (results.some(({ problem }) => problem !== undefined)) finish(EXIT.unavailable);
+      else if (results.some(({ held }) => held.length > 0)) finish(EXIT.refused);
     });
   program
     .command("drill")
@@ -122,11 +124,13 @@ function addUpkeep(program: Command, context: Context, finish: (code: number) =>
 
 function describeRetention(results: readonly RetainResult[], dryRun: boolean): string {
   if (results.length === 0) return "No destination has a retention; nothing is taken away.";
-  const verb = dryRun ? "would be deleted" : "deleted";
+  const verb = dryRun ? "would be deleted, unless the destination holds them" : "deleted";
   return results
-    .flatMap(({ destination, deleted, kept }) => [
+    .flatMap(({ destination, deleted, kept, held, problem }) => [
       `${destination}: ${deleted.length} files ${verb}, ${kept} exports stay`,
       ...deleted.map((name) => `  ${name}`),
+      ...held.map(({ name, reason }) => `  HELD ${name}: ${reason}`),
+      ...(problem === undefined ? [] : [`  FAILED ${problem}`]),
     ])
     .join("\n");
 }

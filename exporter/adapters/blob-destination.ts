@@ -15,12 +15,16 @@ export interface BlobDestinationOptions {
   readonly store: BlobStore;
   /** When an object that is uploaded now may be deleted; undefined: at any time. */
   readonly lockedUntil: () => Date | undefined;
+  /** The variable that asks for the lock, for messages. */
+  readonly lockSetting?: string;
+  /** For tests; see {@link STALL_MS}. */
+  readonly stallMs?: number | undefined;
 }
 
 const READ_CHUNK_BYTES = 256 * 1024;
 /** For questions without content. */
 const ANSWER_MS = 60_000;
-/** So long without a byte, in either direction, is a store that hangs. */
+/** So long without a byte, in either direction, is a store that hangs, unless it said that it may take longer. */
 const STALL_MS = 120_000;
 /** Stores answer 503 in passing. Whatever lasts longer is for the next run. */
 const AGAIN = { maxAttempts: 2, backoff: new ExponentialBackoff({ initialDelay: 300 }) };
@@ -59,7 +63,7 @@ export function blobDestination(options: BlobDestinationOptions): Destination {
 }
 
 function isPassing(error: unknown): boolean {
-  return error instanceof StorageError && error.retryable;
+  return error instanceof StorageError && error.retryable && !error.later;
 }
 
 function within(signal: AbortSignal | undefined): AbortSignal {
@@ -73,26 +77,43 @@ function within(signal: AbortSignal | undefined): AbortSignal {
 async function create(
   artifact: Artifact,
   signal: AbortSignal | undefined,
-  { store, lockedUntil }: BlobDestinationOptions,
+  { store, lockedUntil, lockSetting, stallMs }: BlobDestinationOptions,
 ): Promise<StoredBlob | undefined> {
-  const watch = watchFor(signal);
+  const watch = watchFor(signal, stallMs);
+  const until = lockedUntil();
   const file = createReadStream(artifact.path, { highWaterMark: READ_CHUNK_BYTES });
   try {
     return await store.put(artifact.name, Readable.from(watch.pieces(file)), {
       contentType: "application/octet-stream",
       signal: watch.signal,
+      onWait: watch.wait,
       ifAbsent: true,
       expected: { bytes: artifact.bytes, sha256: artifact.sha256 },
       metadata: { exportid: artifact.exportId, sha256: artifact.sha256 },
-      lockedUntil: lockedUntil(),
+      lockedUntil: until,
     });
   } catch (error) {
-    if (error instanceof StorageError && error.kind === "exists") return undefined;
+    if (!(error instanceof StorageError)) throw error;
+    if (error.kind === "exists") return undefined;
+    const words = error.message.slice(error.message.lastIndexOf(artifact.name));
+    if (error.kind === "refused" && until !== undefined && isAboutLocks(words))
+      throw lockRefused(error, lockSetting);
     throw error;
   } finally {
     watch.stop();
     file.destroy();
   }
+}
+
+/** Other refusals (a policy, a full store, a key service) must talk nobody into giving up the lock. */
+function isAboutLocks(words: string): boolean {
+  return /lock|retention|retain|immutab|\b501\b/i.test(words);
+}
+
+/** A store that cannot lock, or a bucket that was not made for it, says so in words of its own. */
+function lockRefused({ message }: StorageError, setting = "the configuration"): StorageError {
+  const advice = `${setting} asks for a lock: the bucket must have been made with locks (versions), or the setting must go`;
+  return new StorageError("refused", `${message} (${advice})`);
 }
 
 /** A store that knows no checksums is asked for all of the bytes. */
@@ -116,7 +137,7 @@ async function checked(
   return receipt(artifact, options, { ...common, sha256: read, verifiedBy: "read-back-sha256" });
 }
 
-/** What an earlier attempt left is taken for ours only by its bytes. */
+/** What an earlier attempt left is taken for ours only by its bytes, and with the lock that is asked for now. */
 async function adopt(
   artifact: Artifact,
   signal: AbortSignal | undefined,
@@ -126,12 +147,26 @@ async function adopt(
   const location = `${store.name}/${artifact.name}`;
   const sha256 = await readBack(store, artifact.name, signal);
   if (!artifact.knownSha256.has(sha256)) throw nameTaken(destination, location);
+  if (options.lockedUntil() !== undefined) await requireLock(artifact.name, signal, options);
   return receipt(artifact, options, {
     location,
     sha256,
     verifiedBy: "read-back-sha256",
     adopted: true,
   });
+}
+
+async function requireLock(
+  name: string,
+  signal: AbortSignal | undefined,
+  { name: destination, store, lockSetting = "the configuration" }: BlobDestinationOptions,
+): Promise<void> {
+  const head = await store.head(name, within(signal));
+  if (head?.lockedUntil !== undefined) return;
+  throw new DestinationError(
+    destination,
+    `${store.name}/${name} exists already without (as far as may be seen) the lock of ${lockSetting}; lock it or move it away, and the next run goes on`,
+  );
 }
 
 function receipt(
@@ -173,19 +208,29 @@ async function withPieces(
 }
 
 /** A signal that ends what stands still; each piece begins the wait anew. */
-function watchFor(signal: AbortSignal | undefined) {
+function watchFor(signal: AbortSignal | undefined, stallMs = STALL_MS) {
   const stalled = new AbortController();
-  const timer = setTimeout(() => {
-    stalled.abort(new Error(`no byte in ${STALL_MS / 1000} s`));
-  }, STALL_MS);
+  const limit: { atMs: number; timer?: NodeJS.Timeout } = { atMs: 0 };
+  // Never earlier: pieces are read ahead while a chunk goes out.
+  const wait = (ms: number): void => {
+    const atMs = performance.now() + ms;
+    if (atMs <= limit.atMs) return;
+    limit.atMs = atMs;
+    clearTimeout(limit.timer);
+    limit.timer = setTimeout(() => {
+      stalled.abort(new Error(`no byte in ${Math.round(ms / 1000)} s`));
+    }, ms);
+  };
+  wait(stallMs);
   return {
     signal: AbortSignal.any([...(signal === undefined ? [] : [signal]), stalled.signal]),
+    wait,
     stop: () => {
-      clearTimeout(timer);
+      clearTimeout(limit.timer);
     },
     pieces: async function* (source: Readable): AsyncGenerator<Uint8Array> {
       for await (const piece of source as AsyncIterable<Uint8Array>) {
-        timer.refresh();
+        wait(stallMs);
         yield piece;
       }
     },

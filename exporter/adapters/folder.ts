@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { DestinationError, nameTaken } from "../destination-error.ts";
 import { hashFile } from "../hash-file.ts";
-import { exists, FileExists, writeWhole } from "../safe-file.ts";
+import { exists, FileExists, linkWhole, writeWhole } from "../safe-file.ts";
 import type { Artifact, Destination } from "../types.ts";
 
 const NAME = "folder";
@@ -16,7 +16,7 @@ export function folderDestination(directory: string): Destination {
   return {
     name: NAME,
     download: async (name, path, signal) => download(join(folder, name), path, signal),
-    remove: async (name) => rm(join(folder, name), { force: true }),
+    remove: async (name) => remove(join(folder, name)),
     has: async (name) => exists(join(folder, name)),
     upload: async (artifact, signal) => {
       const path = join(folder, artifact.name);
@@ -39,6 +39,14 @@ export function folderDestination(directory: string): Destination {
   };
 }
 
+async function remove(path: string): Promise<void> {
+  try {
+    await rm(path, { force: true });
+  } catch (cause) {
+    throw new DestinationError(NAME, `could not delete ${path}`, { cause });
+  }
+}
+
 async function download(path: string, target: string, signal: AbortSignal | undefined) {
   try {
     await writeWhole(target, String(process.pid), async (sink) =>
@@ -58,6 +66,7 @@ async function create(
 ): Promise<boolean> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
+    if (await linkWhole(artifact.path, path)) return true;
     await writeWhole(path, artifact.exportId, async (sink) =>
       pipeline(readFile(artifact.path), sink, { signal }),
     );

@@ -16,7 +16,12 @@ export function openBuckets(config: ExporterConfig): readonly Destination[] {
         ? undefined
         : new Date(systemClock.now().getTime() + lockDays * DAY_MS);
     destinations.push(
-      blobDestination({ name: options.kind, store: openStore(options), lockedUntil }),
+      blobDestination({
+        name: options.kind,
+        store: openStore(options),
+        lockedUntil,
+        lockSetting: `AUDIT_${options.kind.toUpperCase()}_LOCK_DAYS`,
+      }),
     );
   };
   const clock = systemClock;
@@ -25,7 +30,8 @@ export function openBuckets(config: ExporterConfig): readonly Destination[] {
     const { s3Region: region, s3Endpoint: endpoint, s3Prefix: prefix } = config;
     const pathStyle = config.s3PathStyle ?? endpoint !== undefined;
     const options = { bucket: s3Bucket, region, endpoint, prefix, pathStyle, clock };
-    add({ kind: "s3", ...options }, config.s3LockDays);
+    const locks = config.s3LockDays !== undefined;
+    add({ kind: "s3", ...options, locks }, config.s3LockDays);
   }
   if (gcsBucket !== undefined) {
     const { gcsPrefix: prefix, gcsEndpoint: endpoint } = config;

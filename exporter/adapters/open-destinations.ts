@@ -3,6 +3,7 @@ import type { ExporterConfig } from "../config.ts";
 import type { Destination } from "../types.ts";
 import { folderDestination } from "./folder.ts";
 import { openBuckets } from "./open-buckets.ts";
+import { openDrives } from "./open-drives.ts";
 import { sftpDestination } from "./sftp.ts";
 
 /** The places that the configuration names. */
@@ -27,7 +28,7 @@ export async function openDestinations(config: ExporterConfig): Promise<readonly
       }),
     );
   }
-  return [...destinations, ...openBuckets(config)];
+  return [...destinations, ...openBuckets(config), ...(await openDrives(config))];
 }
 
 /** The variable holds the lines themselves, or a path; only lines name a key type. */

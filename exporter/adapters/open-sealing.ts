@@ -30,6 +30,7 @@ export async function openSealing(config: ExporterConfig, log: Log): Promise<Sea
     wrappers: usesEnvelope(config) ? await openWrappers(config) : [],
     wrapRules: { quorum: config.kmsQuorum, selftest: config.kmsSelftest },
     jsonl: config.jsonl,
+    keep: { plaintext: !config.pgpDeletePlaintext, original: !config.kmsDeleteOriginal },
     filenameSalt: config.filenameMode === "hashed" ? config.filenameSalt?.reveal() : undefined,
   };
 }

@@ -1,5 +1,6 @@
 import type { Database } from "../../lib/postgres.ts";
-import type { Archive, StoredExport, StoredFile } from "../types.ts";
+import { rootOf } from "../manifest.ts";
+import type { Archive, FormulaRule, RowProof, StoredExport, StoredFile } from "../types.ts";
 
 interface Row extends Omit<StoredFile, "plaintextSha256"> {
   readonly exportId: string;
@@ -7,24 +8,43 @@ interface Row extends Omit<StoredFile, "plaintextSha256"> {
   readonly plaintextSha256: string | null;
 }
 
+/** Credentials that may only write hold everything, each run again; a row of the audit trail is to stay small. */
+const HELD_LISTED_MAX = 20;
+
 /** What the receipts say that we stored, and have not deleted since. */
 export function postgresArchive(database: Database): Archive {
   return {
     stored: async (destination) => stored(database, destination),
-    recordDeleted: async (destination, { exportId, files }) =>
+    recordDeleted: async (destination, exportId, names) =>
       database.inTransaction(async (tx) => {
         await tx.query(
-          "UPDATE audit_export_receipts SET deleted_at = now() WHERE destination = $1 AND export_id = $2",
-          [destination, exportId],
+          "UPDATE audit_export_receipts SET deleted_at = now() WHERE destination = $1 AND export_id = $2 AND file_name = ANY($3)",
+          [destination, exportId, names],
         );
         await tx.query(
           "INSERT INTO runbooks_audit (event, actor, target, detail) VALUES ('export_deleted', 'fettle-exporter', $1, $2)",
-          [
-            destination,
-            JSON.stringify({ export_id: exportId, files: files.map(({ name }) => name) }),
-          ],
+          [destination, JSON.stringify({ export_id: exportId, files: names })],
         );
       }),
+    recordHeld: async (destination, held) => {
+      await database.query(
+        "INSERT INTO runbooks_audit (event, actor, target, detail) VALUES ('export_held', 'fettle-exporter', $1, $2)",
+        [
+          destination,
+          JSON.stringify({
+            count: held.length,
+            exports: held
+              .slice(0, HELD_LISTED_MAX)
+              .map(({ exportId: export_id, name, reason }) => ({
+                export_id,
+                name,
+                reason,
+              })),
+          }),
+        ],
+      );
+    },
+    proofOf: async (exportId, plaintextSha256) => proofOf(database, exportId, plaintextSha256),
     recordDrill: async ({ recipient, destination, at, name }) => {
       await database.query(
         `INSERT INTO audit_drills (recipient, destination, last_ok_at, file_name) VALUES ($1, $2, $3, $4)
@@ -38,6 +58,43 @@ export function postgresArchive(database: Database): Archive {
       );
       return rows;
     },
+  };
+}
+
+async function proofOf(
+  database: Database,
+  exportId: string,
+  plaintextSha256: string,
+): Promise<RowProof | undefined> {
+  const { rows } = await database.query<{
+    readonly formula: FormulaRule;
+    readonly edge: readonly string[];
+    readonly size: number;
+    readonly edgeBefore: readonly string[] | null;
+    readonly sizeBefore: number | null;
+    readonly isLast: boolean;
+    readonly note: string | null;
+  }>(
+    `SELECT e.formula, p.tree_edge AS edge, p.tree_size::float8 AS size, p.last_part AS "isLast",
+       b.tree_edge AS "edgeBefore", b.tree_size::float8 AS "sizeBefore", m.note
+     FROM audit_export_parts p
+     JOIN audit_exports e ON e.export_id = p.export_id
+     LEFT JOIN audit_export_parts b ON b.export_id = p.export_id AND b.part = p.part - 1
+     LEFT JOIN audit_manifests m ON m.export_id = p.export_id
+     WHERE p.export_id = $1 AND p.plaintext_sha256 = $2 AND p.tree_edge IS NOT NULL`,
+    [exportId, plaintextSha256],
+  );
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  const { formula, edge, size, edgeBefore, sizeBefore, isLast, note } = row;
+  return {
+    formula,
+    before:
+      edgeBefore === null || sizeBefore === null
+        ? undefined
+        : { edge: edgeBefore, size: sizeBefore },
+    after: { edge, size },
+    root: isLast && note !== null ? rootOf(note) : undefined,
   };
 }
 

@@ -9,6 +9,7 @@ import { DestinationError, nameTaken } from "../destination-error.ts";
 import { createMeter } from "../meter.ts";
 import { writeWhole } from "../safe-file.ts";
 import type { Artifact, Destination, Receipt, Verification } from "../types.ts";
+import { readRemote, writeRemote, type SftpWrapper } from "./sftp-transfer.ts";
 import { fingerprintOf, isExpectedHostKey, type HostKeyPins } from "./host-key.ts";
 
 export interface SftpOptions {
@@ -30,11 +31,9 @@ const STALL_TIMEOUT_MS = 30_000;
 const READ_CHUNK_BYTES = 256 * 1024;
 const OWNER_ONLY = 0o600;
 
-type Wrapper = Awaited<ReturnType<SftpClient["connect"]>>;
-
 interface Session {
   readonly client: SftpClient;
-  readonly wrapper: Wrapper;
+  readonly wrapper: SftpWrapper;
 }
 
 /** An SFTP server whose host key is pinned. Files appear under their name only when complete; nothing is overwritten. */
@@ -48,7 +47,7 @@ export function sftpDestination(options: SftpOptions): Destination {
       // The session inside the file: however the session ends, the file is closed after it and taken away.
       writeWhole(path, String(process.pid), async (sink) =>
         withSession(options, signal, async ({ wrapper }) =>
-          pipeline(wrapper.createReadStream(remotePath(name)), sink),
+          pipeline(readRemote(wrapper, remotePath(name)), sink),
         ),
       ),
     remove: async (name, signal) =>
@@ -88,9 +87,8 @@ async function create({ client, wrapper }: Session, path: string, artifact: Arti
   const hidden = `.${artifact.name}.${artifact.exportId}.part`;
   const temporary = posix.join(posix.dirname(path), hidden);
   await client.delete(temporary, true); // left by a killed run of this very export
-  const target = wrapper.createWriteStream(temporary, { flags: "wx", mode: OWNER_ONLY });
-  await pipeline(createReadStream(artifact.path, { highWaterMark: READ_CHUNK_BYTES }), target);
-  await syncRemote(wrapper, temporary);
+  const source = createReadStream(artifact.path, { highWaterMark: READ_CHUNK_BYTES });
+  await writeRemote(wrapper, temporary, OWNER_ONLY, source as AsyncIterable<Buffer>);
   try {
     // Not posix-rename: the plain one fails when the name has been taken meanwhile, so it is the conditional create.
     await client.rename(temporary, path);
@@ -105,28 +103,6 @@ async function create({ client, wrapper }: Session, path: string, artifact: Arti
 
 async function isThere(client: SftpClient, path: string): Promise<boolean> {
   return (await client.exists(path)) !== false;
-}
-
-/** OpenSSH's extension; servers without it write through or do not, as they like. */
-async function syncRemote(wrapper: Wrapper, path: string): Promise<void> {
-  await new Promise<void>((resolve) => {
-    wrapper.open(path, "r+", (openError, handle) => {
-      if (openError !== undefined) {
-        resolve();
-        return;
-      }
-      const close = () => {
-        wrapper.close(handle, () => {
-          resolve();
-        });
-      };
-      try {
-        wrapper.ext_openssh_fsync(handle, close);
-      } catch {
-        close();
-      }
-    });
-  });
 }
 
 async function verifyCreated(
@@ -160,7 +136,7 @@ async function verifyAdopted(
 async function readBack({ wrapper }: Session, path: string): Promise<string> {
   const meter = createMeter();
   meter.stream.resume();
-  await pipeline(wrapper.createReadStream(path), meter.stream);
+  await pipeline(readRemote(wrapper, path), meter.stream);
   return meter.sha256();
 }
 

@@ -4,13 +4,16 @@ import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { generateKey } from "openpgp";
 import pg from "pg";
 import { createTestDatabase } from "../servers/postgres.ts";
+import { measureSftp } from "./exporter/sftp.ts";
 
-// `make bench T=exporter`: exports of FETTLE_BENCH_ROWS rows (2,000,000) to a folder, and what a person would type instead.
+// `make bench T=exporter`: exports of FETTLE_BENCH_ROWS rows (2,000,000) to a folder, and what a person would type instead. All of
+// it FETTLE_BENCH_ROUNDS times (3) by turns, because other work on the machine comes and goes: the best time of each counts, and
+// the largest memory. The recipient's key is one that gpg made: gpg compresses for those, as it does for most people.
 
 const ROWS = Number(process.env["FETTLE_BENCH_ROWS"] ?? 2_000_000);
+const ROUNDS = Number(process.env["FETTLE_BENCH_ROUNDS"] ?? 3);
 const NAIVE_ROWS = Math.min(ROWS, 1_000_000);
 const run = promisify(execFile);
 
@@ -40,13 +43,19 @@ async function fill(): Promise<void> {
 
 async function prepareKeys(): Promise<Record<string, string>> {
   await writeFile(join(folder, "kek"), randomBytes(32), { mode: 0o600 });
-  const { publicKey } = await generateKey({ userIDs: [{ name: "Bench" }] });
+  const home = join(folder, "gnupg");
+  await mkdir(home, { mode: 0o700 });
+  const gpg = ["--homedir", home, "--batch", "--quiet", "--passphrase", ""];
+  await run("gpg", [...gpg, "--quick-generate-key", "bench@example.org", "default", "default"]);
+  const { stdout: publicKey } = await run("gpg", [...gpg, "--armor", "--export"]);
+  await run("gpgconf", ["--homedir", home, "--kill", "all"]);
   await writeFile(join(folder, "pub.asc"), publicKey);
   const { privateKey } = generateKeyPairSync("ed25519");
   const pem = privateKey.export({ format: "pem", type: "pkcs8" });
   await writeFile(join(folder, "sign.pem"), pem, { mode: 0o600 });
   return {
     ...(process.env as Record<string, string>),
+    UV_USE_IO_URING: "0", // as bin/fettle starts exports, and the flag below
     AIOPS_DATABASE_URL: database.url,
     AUDIT_EXPORT_DIR: join(folder, "out"),
     AUDIT_WORK_DIR: join(folder, "work"),
@@ -63,7 +72,8 @@ async function exportBy(
   await client.query("TRUNCATE audit_exports, audit_manifests CASCADE");
   await rm(join(folder, "out"), { recursive: true, force: true });
   const program = join(import.meta.dirname, "exporter/run.ts");
-  const { stdout } = await run(process.execPath, [program], { env: { ...base, ...more } });
+  const flags = ["--max-semi-space-size=8", program];
+  const { stdout } = await run(process.execPath, flags, { env: { ...base, ...more } });
   return JSON.parse(stdout) as Figures;
 }
 
@@ -87,9 +97,20 @@ async function outputMegabytes(): Promise<number> {
 
 const results = new Map<string, Figures>();
 let plainMegabytes = 0;
-function report(name: string, figures: Figures, note = ""): void {
-  results.set(name, figures);
-  const { rows, seconds, cpuSeconds, rssMegabytes } = figures;
+const notes = new Map<string, string>();
+
+/** Keeps the best time of all rounds and the largest memory. */
+function keep(name: string, figures: Figures, note = ""): void {
+  const best = results.get(name) ?? figures;
+  const faster = figures.seconds < best.seconds ? figures : best;
+  results.set(name, {
+    ...faster,
+    rssMegabytes: Math.max(figures.rssMegabytes, best.rssMegabytes),
+  });
+  notes.set(name, note);
+}
+
+function report(name: string, { rows, seconds, cpuSeconds, rssMegabytes }: Figures): void {
   const megabytes = (plainMegabytes * rows) / ROWS;
   const columns = [
     name.padEnd(34),
@@ -98,7 +119,7 @@ function report(name: string, figures: Figures, note = ""): void {
     `${(megabytes / seconds).toFixed(0)} MB/s`,
     `cpu ${cpuSeconds.toFixed(1)} s`,
     `rss ${rssMegabytes.toFixed(0)} MB`,
-    note,
+    notes.get(name) ?? "",
   ];
   process.stdout.write(`${columns.join("  ")}\n`);
 }
@@ -109,18 +130,11 @@ const ratio = (name: string, to: string): string =>
 try {
   await fill();
   const base = await prepareKeys();
-  await mkdir(join(folder, "gnupg"), { mode: 0o700 });
   const copy = `psql -qAt '${database.url}' -c "COPY (SELECT id, xid, ts, run_id, event, actor, namespace, app, target, action, detail, correlation_id, trace_id FROM runbooks_audit ORDER BY xid, id) TO STDOUT (FORMAT csv, HEADER)"`;
   const gpg = `gpg --batch --quiet --trust-model always -f ${join(folder, "pub.asc")}`;
   const size = await run("bash", ["-c", `${copy} | wc -c`]);
   plainMegabytes = Number(size.stdout) / 1e6;
   process.stdout.write(`${ROWS} rows, ${plainMegabytes.toFixed(0)} MB of CSV\n`);
-  report("psql copy > /dev/null", await shell(`${copy} > /dev/null`));
-  report("psql copy | gpg", await shell(`${copy} | ${gpg} -e > ${folder}/shell.gpg`));
-  report(
-    "psql copy | gpg, no compression",
-    await shell(`${copy} | ${gpg} --compress-algo none -e > ${folder}/shell.gpg`),
-  );
   const off = { AUDIT_ENCRYPTION: "off", AUDIT_CSV_FORMULA: "off" };
   const plain = { AUDIT_CSV_FORMULA: "off" };
   const scenarios: readonly [string, Record<string, string>][] = [
@@ -142,24 +156,35 @@ try {
       },
     ],
   ];
-  for (const [name, variables] of scenarios) {
-    const figures = await exportBy(base, variables);
-    report(name, figures, `${(await outputMegabytes()).toFixed(0)} MB stored`);
+  for (let round = 0; round < ROUNDS; round++) {
+    keep("psql copy > /dev/null", await shell(`${copy} > /dev/null`));
+    keep("psql copy | gpg", await shell(`${copy} | ${gpg} -e > ${folder}/shell.gpg`));
+    keep(
+      "psql copy | gpg, no compression",
+      await shell(`${copy} | ${gpg} --compress-algo none -e > ${folder}/shell.gpg`),
+    );
+    for (const [name, variables] of scenarios) {
+      const figures = await exportBy(base, variables);
+      keep(name, figures, `${(await outputMegabytes()).toFixed(0)} MB stored`);
+    }
   }
   const naive = join(import.meta.dirname, "exporter/naive.ts");
   const { stdout } = await run(process.execPath, ["--max-old-space-size=8000", naive], {
     env: { ...base, FETTLE_BENCH_ROWS: String(NAIVE_ROWS) },
   });
-  report("all in memory", JSON.parse(stdout) as Figures);
+  keep("all in memory", JSON.parse(stdout) as Figures);
+  for (const [name, figures] of results) report(name, figures);
+  const sftp = await measureSftp(ROUNDS);
   const naiveRate = NAIVE_ROWS / (results.get("all in memory")?.seconds ?? 1);
   const ours = ROWS / (results.get("zstd pgp+kms")?.seconds ?? 1);
   process.stdout.write(
     [
       `zstd pgp+kms to copy alone: ${ratio("zstd pgp+kms", "psql copy > /dev/null")} (target 0.85)`,
-      `zstd pgp+kms, signed, to copy alone: ${ratio("zstd pgp+kms, signed manifest", "psql copy > /dev/null")}`,
+      `zstd pgp+kms, signed, to copy alone: ${ratio("zstd pgp+kms, signed manifest", "psql copy > /dev/null")} (target 0.85)`,
       `zstd pgp+kms to psql | gpg: ${ratio("zstd pgp+kms", "psql copy | gpg")} (target 2)`,
       `pgp to psql | gpg without compression: ${ratio("pgp", "psql copy | gpg, no compression")} (target 0.8)`,
       `pgp by gpg to the same: ${ratio("pgp by gpg", "psql copy | gpg, no compression")}`,
+      `sftp, upload and read-back: ${sftp.ours.toFixed(0)} MB/s, OpenSSH's client ${sftp.openssh.toFixed(0)} MB/s: ${(sftp.ours / sftp.openssh).toFixed(2)} (target 1)`,
       `rows/s of zstd pgp+kms to all in memory: ${(ours / naiveRate).toFixed(1)} (target 10)`,
       "",
     ].join("\n"),

@@ -7,6 +7,7 @@ import {
   retainExports,
 } from "../../exporter/main.ts";
 import { silentLog } from "../../lib/log.ts";
+import { startAzureBlob } from "../fakes/azure-blob.ts";
 import { startGcs, type FakeGcs } from "../fakes/gcs.ts";
 import { startS3, type FakeS3 } from "../fakes/s3.ts";
 import { startAzurite, type Azurite } from "../servers/azurite.ts";
@@ -95,8 +96,8 @@ test("an export goes to three clouds, a drill opens it from each, and retention 
     ["azure", undefined],
   ]);
   expect(retained).toEqual([
-    { destination: "s3", deleted: names.slice(0, 2), kept: 3 },
-    { destination: "azure", deleted: names.slice(0, 2), kept: 3 },
+    { destination: "s3", deleted: names.slice(0, 2), kept: 3, held: [], problem: undefined },
+    { destination: "azure", deleted: names.slice(0, 2), kept: 3, held: [], problem: undefined },
   ]);
   expect([...s3.objects.keys()]).toEqual(names.slice(2).map((name) => `shop/trail/${name}`));
   expect([...gcs.objects.keys()]).toEqual(names.map((name) => `shop/${name}`));
@@ -120,6 +121,87 @@ test("a lock is asked for with the object itself, for so many days", async () =>
     20,
   ]);
 });
+
+test("Azure's emulator does not know locks: the error names the setting, and nothing is there", async () => {
+  const given = await variables({
+    AUDIT_AZURE_LOCK_DAYS: "30",
+    AUDIT_S3_BUCKET: "",
+    AUDIT_GCS_BUCKET: "",
+  });
+  await addRows(client, 1);
+
+  const failing = exportOnce(readExporterConfig(given), silentLog);
+
+  await expect(failing).rejects.toThrow(
+    /^azure: .*took the blob without its immutability policy \(AUDIT_AZURE_LOCK_DAYS asks for a lock/,
+  );
+  const without = readExporterConfig({ ...given, AUDIT_AZURE_LOCK_DAYS: "" });
+  const { receipts } = await exportOnce(without, silentLog);
+  expect(receipts.map(({ adopted }) => adopted)).toEqual([false]);
+}, 60_000);
+
+test("what a cloud has locked stays, is told with its reason, and keeps nothing else from being deleted", async () => {
+  const locking = await startAzureBlob();
+  try {
+    const given = await variables({
+      AUDIT_AZURE_CONNECTION_STRING: locking.connectionString,
+      AUDIT_S3_RETENTION_DAYS: "30",
+      AUDIT_GCS_RETENTION_DAYS: "30",
+      AUDIT_AZURE_RETENTION_DAYS: "30",
+    });
+    const locked = Object.fromEntries(
+      ["S3", "GCS", "AZURE"].map((cloud) => [`AUDIT_${cloud}_LOCK_DAYS`, "29"]),
+    );
+    const names: string[] = [];
+    for (const [days, more] of [
+      [90, locked],
+      [80, {}],
+      [3, {}],
+      [2, {}],
+      [1, {}],
+    ] as const) {
+      await addRows(client, 1);
+      const config = readExporterConfig({ ...given, ...more });
+      const { exportId, files } = await exportOnce(config, silentLog);
+      const sql =
+        "UPDATE audit_exports SET cutoff = now() - $2 * interval '1 day' WHERE export_id = $1";
+      await client.query(sql, [exportId, days]);
+      names.push(files[0]?.name ?? "");
+    }
+    const [first = "", second = ""] = names;
+    const azureLock = [...locking.blobs.values()][0]?.lock;
+
+    const results = await retainExports(readExporterConfig(given), false, silentLog);
+
+    expect(azureLock?.mode).toBe("Locked");
+    expect(Math.round((Date.parse(azureLock?.until ?? "") - Date.now()) / 86_400_000)).toBe(29);
+    expect(
+      results.map(({ destination, deleted, held }) => [
+        destination,
+        deleted,
+        held.map((h) => h.name),
+      ]),
+    ).toEqual([
+      ["s3", [second], [first]],
+      ["gcs", [second], [first]],
+      ["azure", [second], [first]],
+    ]);
+    const reasons = results.map(({ held }) => held[0]?.reason ?? "");
+    expect(reasons[0]).toMatch(/locked until \d{4}-\d\d-\d\dT.* \(COMPLIANCE\)/);
+    expect(reasons[1]).toMatch(/403.*object retention/);
+    expect(reasons[2]).toMatch(/BlobImmutableDueToPolicy/);
+    const left = [s3.objects, gcs.objects, locking.blobs].map((objects) => [...objects.keys()]);
+    for (const keys of left) {
+      expect(keys.map((key) => key.split("/").at(-1))).toEqual([first, ...names.slice(2)]);
+    }
+    const { rows } = await client.query<{ target: string; name: string }>(
+      "SELECT target, detail->'exports'->0->>'name' AS name FROM runbooks_audit WHERE event = 'export_held' ORDER BY id",
+    );
+    expect(rows).toEqual(["s3", "gcs", "azure"].map((target) => ({ target, name: first })));
+  } finally {
+    await locking.stop();
+  }
+}, 60_000);
 
 test("a cloud that is down leaves the export open; the next run gives it what it lacks and the others nothing twice", async () => {
   const config = readExporterConfig(await variables());

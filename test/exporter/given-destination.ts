@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { blobDestination } from "../../exporter/adapters/blob-destination.ts";
 import { folderDestination } from "../../exporter/adapters/folder.ts";
@@ -25,6 +25,9 @@ const VERIFIES: Readonly<Record<string, Verification>> = {
   S3: "server-hash(sha256)",
   "Google Cloud Storage": "server-hash(crc32c)",
   "Azure Blob Storage": "server-hash(md5)",
+  "Google Drive": "server-hash(sha256)",
+  Dropbox: "server-hash(content-hash)",
+  "Microsoft Graph": "server-hash(quickxor)",
 };
 
 export const DESTINATIONS: readonly (readonly [string, () => Promise<GivenDestination>])[] = [
@@ -78,6 +81,7 @@ export async function artifactOf(
 ): Promise<Artifact> {
   await mkdir(folder, { recursive: true });
   const path = join(folder, name);
+  await rm(path, { force: true }); // as the exporter does: a destination may hold this very file under another name
   await writeFile(path, content);
   const sha256 = createHash("sha256").update(content).digest("hex");
   return {

@@ -8,8 +8,10 @@ import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import type pg from "pg";
 import { verifyFiles } from "../../exporter/main.ts";
 import { systemClock } from "../../lib/clock.ts";
+import { startTcpProxy } from "../fakes/tcp-proxy.ts";
+import { startSftpServer } from "../servers/openssh.ts";
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { addRows, connectTo, localKeyFile, tempFolder } from "./given.ts";
+import { addRows, connectTo, localKeyFile, sftpVariables, tempFolder } from "./given.ts";
 
 const FETTLE = join(import.meta.dirname, "../../bin/fettle");
 
@@ -63,6 +65,7 @@ test.each([
   "export-built",
   "export-uploaded",
   "export-signed",
+  "export-manifest-uploaded",
 ])("an export that is killed (-9) at %s is finished by the next one", async (point) => {
   await addRows(client, 8_000);
   const killed = promisify(execFile)(FETTLE, ["export"], {
@@ -72,6 +75,68 @@ test.each([
   await expect(killed).rejects.toMatchObject({ signal: "SIGKILL" });
 
   await expectWholeAfterwards(8_000);
+});
+
+test("two exporters in two processes at once hand every row over once", async () => {
+  await addRows(client, 3_000);
+  const attempt = async () =>
+    promisify(execFile)(FETTLE, ["export", "--json"], { env }).then(
+      ({ stdout }) => (JSON.parse(stdout) as { rows: number }).rows,
+      (error: unknown) => (error as { code: unknown }).code,
+    );
+
+  const ends = await Promise.all([attempt(), attempt()]);
+
+  // The second finds the first at work (exit code 5), or no new row after it.
+  expect(ends.filter((end) => end === 3_000)).toHaveLength(1);
+  expect([0, 5]).toContain(ends.find((end) => end !== 3_000));
+  const { problems, manifests } = await verifyFiles({
+    files: [join(folder.path, "out")],
+    publicKeyFile: join(folder.path, "sign.pub"),
+    localKeyFile: join(folder.path, "kek"),
+  });
+  expect(problems).toEqual([]);
+  expect(manifests.reduce((sum, { rows }) => sum + rows, 0)).toBe(3_000);
+});
+
+test("an export that is killed (-9) in the middle of an upload leaves nothing under a final name, and the next one ends it", async () => {
+  const sftp = await startSftpServer();
+  const proxy = await startTcpProxy({ host: sftp.host, port: sftp.port });
+  try {
+    env = { ...env, ...sftpVariables(sftp), SFTP_PORT: String(proxy.port) };
+    env = { ...env, AUDIT_MAX_PART_MB: "256" };
+    await addRows(client, 6_000);
+    await proxy.setMode({ kind: "delay", milliseconds: 100 });
+    const child = spawn(FETTLE, ["export"], { env, stdio: "ignore" });
+    for (let n = 0; n < 600 && (await readdir(sftp.folder)).length === 0; n++)
+      await systemClock.sleep(20);
+    child.kill("SIGKILL");
+    await once(child, "close");
+
+    expect(await readdir(sftp.folder)).toEqual([expect.stringMatching(/^\.audit-.*\.part$/)]);
+    await proxy.setMode({ kind: "pass" });
+    await expectWholeAfterwards(6_000);
+    expect((await readdir(sftp.folder)).toSorted()).toEqual(
+      (await readdir(join(folder.path, "out"))).toSorted(),
+    );
+  } finally {
+    await proxy.stop();
+    await sftp.stop();
+  }
+}, 60_000);
+
+test("a full disk ends the export with the reason and no file; the next one does it all", async () => {
+  await addRows(client, 5_000);
+  // A file of 100 KiB is as large as one may be, which for whoever writes it is the same.
+  const line = `trap "" XFSZ; ulimit -f 100; exec "${FETTLE}" export`;
+  const full = promisify(execFile)("bash", ["-c", line], { env });
+
+  await expect(full).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("EFBIG") });
+
+  for (const place of ["work", "out"]) {
+    expect(await readdir(join(folder.path, place)).catch(() => [])).toEqual([]);
+  }
+  await expectWholeAfterwards(5_000);
 });
 
 test("an export that is killed (-9) in the middle of a file leaves no plaintext and is finished by the next one", async () => {

@@ -118,6 +118,35 @@ test("three clouds wrap one data key, the envelope names their key versions, and
   }
 });
 
+test("an encryption context of AWS is bound to the key: without it, or with another one, the file stays closed", async () => {
+  await addRows(client, 1, "in context");
+  const context = { AWS_KMS_ENCRYPTION_CONTEXT: "app=fettle, purpose=audit=trail" };
+  const only = { GCP_KMS_KEY: "", AZURE_KV_KEY_ID: "" };
+
+  const { receipts } = await exportOnce(await config({ ...context, ...only }), silentLog);
+
+  const file = receipts[0]?.location ?? "";
+  const bound = { app: "fettle", purpose: "audit=trail" };
+  expect(await envelopeAt(file)).toMatchObject({ encryption_context: { aws_kms: bound } });
+  const openWith = async (more: Readonly<Record<string, string>>) => {
+    const kms = readKmsConfig({ ...onlyFor("aws_kms"), ...more });
+    return decryptFile({ file, kms, output: join(folder.path, "opened") });
+  };
+  await expect(openWith({})).rejects.toThrow(
+    "InvalidCiphertextException (it was wrapped with AWS_KMS_ENCRYPTION_CONTEXT=app=fettle,purpose=audit=trail)",
+  );
+  await expect(openWith({ AWS_KMS_ENCRYPTION_CONTEXT: "app=other" })).rejects.toThrow("Invalid");
+  await openWith({ AWS_KMS_ENCRYPTION_CONTEXT: "purpose=audit=trail,app=fettle" });
+  const rows = parseCsv(await readFile(join(folder.path, "opened"), "utf8"));
+  expect(column(rows, "actor")).toEqual(["in context"]);
+});
+
+test("an encryption context that is no list of pairs is refused by its variable", () => {
+  expect(() => readKmsConfig({ AWS_KMS_ENCRYPTION_CONTEXT: "app" })).toThrow(
+    /AWS_KMS_ENCRYPTION_CONTEXT: must be name=value pairs/,
+  );
+});
+
 const fakeOf = (cloud: (typeof CLOUDS)[number]): FakeKms =>
   ({ aws_kms: aws, gcp_kms: gcp, azure_kv: azure })[cloud];
 

@@ -4,6 +4,7 @@ import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promi
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { generateKey } from "openpgp";
 import type pg from "pg";
 import {
   exportOnce,
@@ -288,10 +289,21 @@ test("a missing part and a foreign file are named", async () => {
 });
 
 test("1,000 random byte flips in each artefact are all found", async () => {
-  const config = await signingConfig();
+  const { publicKey } = await generateKey({ userIDs: [{ name: "Ana" }] });
+  const config = await signingConfig({
+    AUDIT_ENC_MODE: "pgp+kms",
+    AUDIT_PGP_PUBLIC_KEY: publicKey,
+    AUDIT_PGP_DELETE_PLAINTEXT: "false",
+    AUDIT_KMS_DELETE_ORIGINAL: "false",
+  });
   await addRows(client, 5);
   const { files } = await exportOnce(config, silentLog);
-  expect(files).toHaveLength(2);
+  expect(files.map(({ name }) => name.replace(/^audit-\d+\./, ""))).toEqual([
+    "csv.gpg.envelope.json",
+    "csv",
+    "csv.gpg",
+    "manifest.note",
+  ]);
   for (const { name } of files) {
     const original = await readFile(out(name));
     for (let n = 0; n < 1_000; n++) {

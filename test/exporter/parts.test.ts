@@ -54,11 +54,11 @@ function inPieces(bytes: Buffer, size: number): Readable {
 
 async function splitAll(csv: Buffer, partBytes: number, pieceSize: number) {
   const seen: string[] = [];
-  const encoder = new LeafEncoder("escape");
-  const splitter = new PartSplitter(inPieces(csv, pieceSize), {
-    partBytes,
-    onRow: (record) => seen.push(encoder.encode(record).toString("utf8")),
+  const leaves = new LeafEncoder("escape", (marked) => {
+    expect(marked[0]).toBe(0);
+    seen.push(marked.toString("utf8", 1));
   });
+  const splitter = new PartSplitter(inPieces(csv, pieceSize), { partBytes, rows: leaves });
   const parts: { bytes: Buffer; rows: number; last: unknown }[] = [];
   do {
     const pieces: Buffer[] = [];

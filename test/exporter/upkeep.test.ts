@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
@@ -65,7 +66,9 @@ test("retention takes away what is old and ours, after a dry run that touches no
   expect(await readdir(out())).toHaveLength(7);
   const done = await retainExports(config, false, silentLog);
 
-  const expected = [{ destination: "folder", deleted: names.slice(0, 3), kept: 3 }];
+  const expected = [
+    { destination: "folder", deleted: names.slice(0, 3), kept: 3, held: [], problem: undefined },
+  ];
   expect([dry, done]).toEqual([expected, expected]);
   expect((await readdir(out())).toSorted()).toEqual(
     [...names.slice(3), "audit-20200101.csv"].toSorted(),
@@ -76,7 +79,7 @@ test("retention takes away what is old and ours, after a dry run that touches no
   );
   expect(rows).toEqual(names.slice(0, 3).map((name) => ({ target: "folder", files: [name] })));
   expect(await retainExports(config, false, silentLog)).toEqual([
-    { destination: "folder", deleted: [], kept: 3 },
+    { destination: "folder", deleted: [], kept: 3, held: [], problem: undefined },
   ]);
 });
 
@@ -133,6 +136,50 @@ test("a drill opens an earlier file of each destination with each key, and /metr
     expect(Math.abs(Date.now() / 1000 - Number(at))).toBeLessThan(60);
   }
 });
+
+test("with a signed manifest a drill computes its tree from the rows again, part by part", async () => {
+  const { privateKey } = generateKeyPairSync("ed25519");
+  const sign = join(folder.path, "sign.pem");
+  await writeFile(sign, privateKey.export({ format: "pem", type: "pkcs8" }), { mode: 0o600 });
+  const config = await folderConfig(folder.path, database.url, {
+    AUDIT_SIGNING_KEY_FILE: sign,
+    AUDIT_MAX_PART_MB: "1",
+    AUDIT_COMPRESS: "zstd",
+  });
+  await addRows(client, 5_000);
+  const { files } = await exportOnce(config, silentLog);
+  const parts = files.filter(({ name }) => name.endsWith(".envelope.json")).map(({ name }) => name);
+  expect(parts).toHaveLength(2);
+  const problems = async () => {
+    const found = new Map<string, string | undefined>();
+    while (found.size < 2) {
+      const [result] = await drillExports(config, silentLog);
+      found.set(result?.name ?? "", result?.problem);
+    }
+    return parts.map((name) => found.get(name));
+  };
+  expect(await problems()).toEqual([undefined, undefined]);
+
+  // What was recorded is changed in place of the rows: the two can only be told apart by computing.
+  await client.query("UPDATE audit_manifests SET note = replace(note, $1, $2)", [
+    /"root": "(.)/.exec(await note())?.[0],
+    `"root": "${/"root": "0/.test(await note()) ? "1" : "0"}`,
+  ]);
+  expect(await problems()).toEqual([
+    undefined,
+    "the root of its rows is not the one that the manifest names",
+  ]);
+  await client.query(
+    "UPDATE audit_export_parts SET tree_edge[1] = translate(tree_edge[1], '0123', '1230') WHERE part = 1",
+  );
+  const wrong = "its rows do not give the tree that was recorded";
+  expect(await problems()).toEqual([wrong, wrong]);
+});
+
+async function note(): Promise<string> {
+  const { rows } = await client.query<{ note: string }>("SELECT note FROM audit_manifests");
+  return rows[0]?.note ?? "";
+}
 
 test("a drill tells a lost key from a changed and a missing file, and records no success", async () => {
   const config = await folderConfig(folder.path, database.url);

@@ -12,8 +12,8 @@ export async function openWrappers(config: KmsConfig): Promise<readonly KeyWrapp
   const wrappers: KeyWrapper[] = [];
   if (localKeyFile !== undefined) wrappers.push(await localKeyWrapper(localKeyFile));
   if (awsKmsKeyId !== undefined) {
-    const { awsRegion: region, awsKmsEndpoint: endpoint } = config;
-    wrappers.push(awsKmsWrapper({ keyId: awsKmsKeyId, region, endpoint }));
+    const { awsRegion: region, awsKmsEndpoint: endpoint, awsKmsContext: context } = config;
+    wrappers.push(awsKmsWrapper({ keyId: awsKmsKeyId, region, endpoint, context }));
   }
   if (gcpKmsKey !== undefined) {
     wrappers.push(gcpKmsWrapper({ keyName: gcpKmsKey, endpoint: config.gcpKmsEndpoint }));

@@ -3,7 +3,6 @@ import type { BlobServiceClient, BlockBlobClient, ContainerClient } from "@azure
 import { createHash } from "node:crypto";
 import { addAbortSignal, Readable } from "node:stream";
 import {
-  checkKey,
   measure,
   StorageError,
   type AzureOptions,
@@ -12,7 +11,8 @@ import {
   type PutInfo,
   type StoredBlob,
 } from "../../storage.ts";
-import { statusOf, storageError } from "./vendor-error.ts";
+import { frameOf, partsOf, type Frame } from "./frame.ts";
+import { statusOf } from "./vendor-error.ts";
 
 /** A block in memory at a time; 50,000 blocks at most make 400 GB. */
 const BLOCK_BYTES = 8 * 1024 * 1024;
@@ -21,20 +21,12 @@ const TRY_MS = 30_000;
 /** A container of Azure Blob Storage. The SDK (300 ms, 40 MB) is loaded when it is first needed. */
 export function openAzureStore(options: AzureOptions): BlobStore {
   const { container, prefix } = options;
-  const name = `azure://${[container, prefix].filter((part) => part !== "").join("/")}`;
-  let connection: Promise<Azure> | undefined;
-  const told = async <T>(what: string, work: (azure: Azure) => Promise<T>): Promise<T> => {
-    try {
-      connection ??= connect(options);
-      return await work(await connection);
-    } catch (error) {
-      throw storageError(`${name}: cannot ${what}`, error);
-    }
-  };
-  const nameOf = (key: string) => {
-    checkKey(key);
-    return prefix === "" ? key : `${prefix}/${key}`;
-  };
+  const { name, nameOf, told } = frameOf({
+    scheme: "azure",
+    place: container,
+    prefix,
+    connect: async () => connect(options),
+  });
   return {
     name,
     put: async (key, body, info) =>
@@ -59,7 +51,7 @@ export function openAzureStore(options: AzureOptions): BlobStore {
           const blob = client.getBlockBlobClient(nameOf(key));
           const head = await blob.getProperties({ abortSignal });
           const { contentLength: bytes = 0, etag, metadata = {} } = head;
-          return { bytes, etag, metadata };
+          return { bytes, etag, metadata, lockedUntil: head.immutabilityPolicyExpiresOn };
         } catch (error) {
           if (statusOf(error) === 404) return undefined;
           throw error;
@@ -111,7 +103,7 @@ async function putBlocks(
     whole.update(piece);
   });
   const ids: string[] = [];
-  for await (const block of blocksOf(pieces)) {
+  for await (const block of partsOf(pieces, BLOCK_BYTES)) {
     const id = Buffer.from(String(ids.length).padStart(6, "0")).toString("base64");
     const transactionalContentMD5 = createHash("md5").update(block).digest();
     await blob.stageBlock(id, block, block.length, { abortSignal, transactionalContentMD5 });
@@ -128,25 +120,16 @@ async function putBlocks(
       : { immutabilityPolicy: { expiriesOn: lockedUntil, policyMode: "Locked" } }),
   });
   if (etag === undefined) throw new StorageError("unavailable", "that is no answer of Azure's");
+  if (lockedUntil !== undefined) await requireLock(blob, abortSignal);
   return { ...content(), etag, verifiedBy: "md5" };
 }
 
-async function* blocksOf(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let waiting: Buffer[] = [];
-  let bytes = 0;
-  for await (const piece of pieces) {
-    for (let rest = piece; rest.length > 0;) {
-      const taken = rest.subarray(0, BLOCK_BYTES - bytes);
-      waiting.push(taken);
-      bytes += taken.length;
-      rest = rest.subarray(taken.length);
-      if (bytes < BLOCK_BYTES) continue;
-      yield Buffer.concat(waiting);
-      waiting = [];
-      bytes = 0;
-    }
-  }
-  if (bytes > 0) yield Buffer.concat(waiting);
+/** Whoever does not know locks takes the blob and leaves the lock out (the emulator does): then there is to be no blob. */
+async function requireLock(blob: BlockBlobClient, abortSignal: AbortSignal): Promise<void> {
+  const { immutabilityPolicyExpiresOn } = await blob.getProperties({ abortSignal });
+  if (immutabilityPolicyExpiresOn !== undefined) return;
+  await blob.deleteIfExists({ abortSignal });
+  throw new StorageError("refused", "the account took the blob without its immutability policy");
 }
 
 /** A missing object is another thing than a missing container. */
@@ -162,7 +145,7 @@ interface Listing {
   readonly prefix: string;
   readonly under: string;
   readonly signal: AbortSignal;
-  readonly told: <T>(what: string, work: (azure: Azure) => Promise<T>) => Promise<T>;
+  readonly told: Frame<Azure>["told"];
 }
 
 async function* entries({ prefix, under, signal, told }: Listing): AsyncGenerator<BlobEntry> {

@@ -2,7 +2,6 @@ import type { Bucket, File } from "@google-cloud/storage";
 import { addAbortSignal, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
-  checkKey,
   measure,
   StorageError,
   type BlobEntry,
@@ -11,7 +10,8 @@ import {
   type PutInfo,
   type StoredBlob,
 } from "../../storage.ts";
-import { statusOf, storageError } from "./vendor-error.ts";
+import { frameOf, within, type Frame } from "./frame.ts";
+import { statusOf } from "./vendor-error.ts";
 
 /** A multiple of 256 KiB, as the protocol wants it; this much is in memory. */
 const CHUNK_BYTES = 8 * 1024 * 1024;
@@ -19,20 +19,12 @@ const CHUNK_BYTES = 8 * 1024 * 1024;
 /** A bucket of Google Cloud Storage, by its default credentials. The SDK is loaded when it is first needed. */
 export function openGcsStore(options: GcsOptions): BlobStore {
   const { bucket, prefix } = options;
-  const name = `gs://${[bucket, prefix].filter((part) => part !== "").join("/")}`;
-  let connection: Promise<Bucket> | undefined;
-  const told = async <T>(what: string, work: (bucket: Bucket) => Promise<T>): Promise<T> => {
-    try {
-      connection ??= connect(options);
-      return await work(await connection);
-    } catch (error) {
-      throw storageError(`${name}: cannot ${what}`, error);
-    }
-  };
-  const nameOf = (key: string) => {
-    checkKey(key);
-    return prefix === "" ? key : `${prefix}/${key}`;
-  };
+  const { name, nameOf, told } = frameOf({
+    scheme: "gs",
+    place: bucket,
+    prefix,
+    connect: async () => connect(options),
+  });
   return {
     name,
     put: async (key, body, info) =>
@@ -51,7 +43,10 @@ export function openGcsStore(options: GcsOptions): BlobStore {
       told(`look at ${key}`, async (bucketOf) => {
         try {
           const [head] = await within(signal, bucketOf.file(nameOf(key)).getMetadata());
-          return { bytes: Number(head.size), etag: head.etag, metadata: textsOf(head.metadata) };
+          const { size, etag, retention } = head;
+          const until = retention?.retainUntilTime;
+          const lockedUntil = until === undefined ? undefined : new Date(until);
+          return { bytes: Number(size), etag, metadata: textsOf(head.metadata), lockedUntil };
         } catch (error) {
           if (statusOf(error) === 404) return undefined;
           throw error;
@@ -116,20 +111,6 @@ async function putFile(
   return { ...content(), etag, verifiedBy: crc32c === undefined ? "size" : "crc32c" };
 }
 
-/** The client's own calls cannot be given up: they are left alone instead. */
-async function within<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      reject(new Error("given up", { cause: signal.reason }));
-    };
-    signal.addEventListener("abort", abort);
-    work.then(resolve, reject).finally(() => {
-      signal.removeEventListener("abort", abort);
-    });
-  });
-}
-
 function textsOf(metadata: Readonly<Record<string, unknown>> = {}): Record<string, string> {
   return Object.fromEntries(
     Object.entries(metadata).map(([name, value]) => [name, String(value)] as const),
@@ -140,7 +121,7 @@ interface Listing {
   readonly prefix: string;
   readonly under: string;
   readonly signal: AbortSignal;
-  readonly told: <T>(what: string, work: (bucket: Bucket) => Promise<T>) => Promise<T>;
+  readonly told: Frame<Bucket>["told"];
 }
 
 const PAGE = 1_000;

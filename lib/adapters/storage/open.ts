@@ -1,5 +1,8 @@
 import type { BlobStore, StoreOptions } from "../../storage.ts";
 import { openAzureStore } from "./azure.ts";
+import { openDropbox } from "./drives/dropbox.ts";
+import { openGoogleDrive } from "./drives/google-drive.ts";
+import { openGraphDrive } from "./drives/graph.ts";
 import { openFolderStore } from "./folder.ts";
 import { openGcsStore } from "./gcs.ts";
 import { openS3Store } from "./s3.ts";
@@ -15,5 +18,12 @@ export function openStore(options: StoreOptions): BlobStore {
       return openGcsStore(options);
     case "azure":
       return openAzureStore(options);
+    case "gdrive":
+      return openGoogleDrive(options);
+    case "dropbox":
+      return openDropbox(options);
+    case "onedrive":
+    case "sharepoint":
+      return openGraphDrive(options.kind, options);
   }
 }

@@ -6,7 +6,6 @@ import type {
 } from "@aws-sdk/client-s3";
 import { addAbortSignal, Readable } from "node:stream";
 import {
-  checkKey,
   measure,
   StorageError,
   type BlobEntry,
@@ -15,9 +14,10 @@ import {
   type S3Options,
   type StoredBlob,
 } from "../../storage.ts";
+import { frameOf, type Frame } from "./frame.ts";
 import { PartHashes } from "./s3-part-hashes.ts";
 import { encode, presignGet } from "./s3-presign.ts";
-import { statusOf, storageError } from "./vendor-error.ts";
+import { statusOf } from "./vendor-error.ts";
 
 /** AWS' limit for one PutObject is 5 GiB. */
 const SINGLE_BYTES_MAX = 5 * 1024 ** 3;
@@ -37,42 +37,34 @@ const SILENCE_MS = 30_000;
 /** A bucket of S3, or of something that speaks its protocol. The SDK (150 ms, 32 MB) is loaded when it is first needed. */
 export function openS3Store(options: S3Options): BlobStore {
   const { bucket, prefix } = options;
-  const name = `s3://${[bucket, prefix].filter((part) => part !== "").join("/")}`;
-  const keyOf = (key: string) => {
-    checkKey(key);
-    return prefix === "" ? key : `${prefix}/${key}`;
-  };
-  let connection: Promise<S3> | undefined;
-  const told = async <T>(what: string, work: (s3: S3) => Promise<T>): Promise<T> => {
-    try {
-      connection ??= connect(options);
-      return await work(await connection);
-    } catch (error) {
-      throw storageError(`${name}: cannot ${what}`, error);
-    }
-  };
+  const { name, nameOf, told } = frameOf({
+    scheme: "s3",
+    place: bucket,
+    prefix,
+    connect: async () => connect(options),
+  });
   return {
     name,
     put: async (key, body, info) =>
       told(`put ${key}`, async (s3) => {
-        const object = { Bucket: bucket, Key: keyOf(key) };
+        const object = { Bucket: bucket, Key: nameOf(key) };
         const stored = await putObject(s3, object, body, info);
         return { location: `s3://${bucket}/${object.Key}`, ...stored };
       }),
     get: async (key, signal) =>
       told(`read ${key}`, async ({ sdk, client }) => {
-        const command = new sdk.GetObjectCommand({ Bucket: bucket, Key: keyOf(key) });
+        const command = new sdk.GetObjectCommand({ Bucket: bucket, Key: nameOf(key) });
         const { Body: body } = await missing(client.send(command, { abortSignal: signal }), key);
         if (!(body instanceof Readable)) throw new StorageError("unavailable", "no content came");
         return addAbortSignal(signal, body);
       }),
     head: async (key, signal) =>
       told(`look at ${key}`, async ({ sdk, client }) => {
-        const command = new sdk.HeadObjectCommand({ Bucket: bucket, Key: keyOf(key) });
+        const command = new sdk.HeadObjectCommand({ Bucket: bucket, Key: nameOf(key) });
         try {
           const head = await client.send(command, { abortSignal: signal });
           const { ContentLength: bytes = 0, ETag: etag, Metadata: metadata = {} } = head;
-          return { bytes, etag, metadata };
+          return { bytes, etag, metadata, lockedUntil: head.ObjectLockRetainUntilDate };
         } catch (error) {
           // A HEAD has no body that could tell a missing bucket from a missing object.
           if (statusOf(error) === 404) return undefined;
@@ -81,12 +73,15 @@ export function openS3Store(options: S3Options): BlobStore {
       }),
     list: (under, signal) => entries({ bucket, prefix, under, told, signal }),
     delete: async (key, signal) =>
-      told(`delete ${key}`, async ({ sdk, client }) => {
-        const command = new sdk.DeleteObjectCommand({ Bucket: bucket, Key: keyOf(key) });
-        await client.send(command, { abortSignal: signal });
+      told(`delete ${key}`, async (s3) => {
+        const place = { Bucket: bucket, Key: nameOf(key) };
+        const held = await lockOn(s3, place, options, signal);
+        if (held !== undefined) throw new StorageError("refused", held);
+        const command = new s3.sdk.DeleteObjectCommand(place);
+        await s3.client.send(command, { abortSignal: signal });
       }),
     link: async (key, seconds) =>
-      told(`link ${key}`, async ({ client }) => linkTo(client, keyOf(key), seconds, options)),
+      told(`link ${key}`, async ({ client }) => linkTo(client, nameOf(key), seconds, options)),
   };
 }
 
@@ -151,6 +146,44 @@ async function putObject(
     throw new StorageError("corrupt", `${object.Key}: the store's checksum is another one`);
   if (ours === undefined) await checkSize(s3, object, content().bytes, info);
   return { ...content(), etag, verifiedBy: ours === undefined ? "size" : "sha256" };
+}
+
+/**
+ * What keeps an object from being deleted. A bucket with Object Lock has versions, and there a deletion never fails: it would
+ * only hide the object behind a marker, and say that all is well.
+ */
+async function lockOn(
+  s3: S3,
+  object: ObjectName,
+  { clock, locks }: S3Options,
+  abortSignal: AbortSignal,
+): Promise<string | undefined> {
+  const command = new s3.sdk.HeadObjectCommand(object);
+  const head = await s3.client.send(command, { abortSignal }).catch((error: unknown) => {
+    if ([403, 404].includes(statusOf(error) ?? 0)) return undefined; // whoever may not look may still delete
+    throw error;
+  });
+  if (head?.ObjectLockLegalHoldStatus === "ON") return "the object is under a legal hold";
+  const until = head?.ObjectLockRetainUntilDate;
+  if (until === undefined && locks === true) return unseenLock(s3, object, abortSignal);
+  if (until === undefined || until <= clock.now()) return undefined;
+  return `the object is locked until ${until.toISOString()} (${head?.ObjectLockMode ?? "Object Lock"})`;
+}
+
+/** HEAD leaves a lock out that may not be seen; whoever asks for the lock itself is refused then. */
+async function unseenLock(
+  { sdk, client }: S3,
+  object: ObjectName,
+  abortSignal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    await client.send(new sdk.GetObjectRetentionCommand(object), { abortSignal });
+  } catch (error) {
+    const status = statusOf(error);
+    if (status === 400 || status === 404) return undefined; // there is none
+    if (status !== 403) throw error;
+  }
+  return "whether the object is locked may not be seen (s3:GetObjectRetention), and a deletion would only hide it";
 }
 
 /** Object Lock, which the bucket must have been made with. */
@@ -231,7 +264,7 @@ interface Listing {
   readonly prefix: string;
   readonly under: string;
   readonly signal: AbortSignal;
-  readonly told: <T>(what: string, work: (s3: S3) => Promise<T>) => Promise<T>;
+  readonly told: Frame<S3>["told"];
 }
 
 async function* entries(listing: Listing): AsyncGenerator<BlobEntry> {

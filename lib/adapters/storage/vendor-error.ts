@@ -22,7 +22,36 @@ export function statusOf(error: unknown): number | undefined {
 /** Codes by which the stores say that the bytes are not those of the checksum. */
 const CORRUPT =
   /BadDigest|XAmzContentSHA256Mismatch|InvalidDigest|Md5Mismatch|FILE_NO_UPLOAD|CONTENT_DOWNLOAD_MISMATCH|checksum/i;
+/** Azure's codes of a blob under an immutability policy or a legal hold: with 409, which is a passing one otherwise. */
+const HELD = /BlobImmutableDueTo/i;
 const MESSAGE_MAX = 300;
+
+/** A failure of a service that is spoken to without an SDK: its kind is known already. The message holds no secret. */
+export class ServiceFailure extends Error {
+  override readonly name = "ServiceFailure";
+  readonly kind: StorageError["kind"];
+  /** HTTP; undefined without an answer. */
+  readonly status: number | undefined;
+  /** The service's own word for what is wrong, to be told apart by; may be empty. */
+  readonly code: string;
+  /** How long it wants to be left alone. */
+  readonly waitMs: number | undefined;
+  /** See {@link StorageError.later}. */
+  readonly later: boolean;
+
+  constructor(
+    kind: StorageError["kind"],
+    message: string,
+    details: Partial<Pick<ServiceFailure, "status" | "code" | "waitMs" | "later">> = {},
+  ) {
+    super(message);
+    this.kind = kind;
+    this.status = details.status;
+    this.code = details.code ?? "";
+    this.waitMs = details.waitMs;
+    this.later = details.later ?? false;
+  }
+}
 
 /**
  * Any failure of a vendor's SDK in our words.
@@ -31,6 +60,8 @@ const MESSAGE_MAX = 300;
  */
 export function storageError(what: string, error: unknown): StorageError {
   if (error instanceof StorageError) return error;
+  if (error instanceof ServiceFailure)
+    return new StorageError(error.kind, what, error.message.slice(0, MESSAGE_MAX), error.later);
   const status = statusOf(error);
   const { name } = error as VendorError;
   const words = [typeof name === "string" && name !== "Error" ? name : "", codeOf(error)];
@@ -44,7 +75,9 @@ export function storageError(what: string, error: unknown): StorageError {
 
 function kindOf(status: number | undefined, text: string): StorageError["kind"] {
   if (CORRUPT.test(text)) return "corrupt";
+  if (HELD.test(text)) return "refused";
   if (status === 412 || (status === 409 && /AlreadyExists/.test(text))) return "exists";
+  if (status === 501) return "refused"; // it will not learn it
   if (status === undefined || status >= 500 || status < 400) return "unavailable";
   return [408, 409, 429].includes(status) ? "unavailable" : "refused";
 }

@@ -3,7 +3,8 @@ import { createHash, randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { StorageError, type BlobStore, type PutInfo } from "../../../lib/storage.ts";
-import { STORES, type GivenStore } from "./given-store.ts";
+import type { GivenStore } from "./given-kinds.ts";
+import { STORES } from "./given-store.ts";
 
 const TWO_MEBIBYTES = 2 * 1024 * 1024;
 /** More than two parts of any store. */

@@ -4,36 +4,20 @@ import { join } from "node:path";
 import { openStore } from "../../../lib/adapters/storage/open.ts";
 import { systemClock } from "../../../lib/clock.ts";
 import { Secret } from "../../../lib/secret.ts";
-import type { BlobStore, StoredBlob } from "../../../lib/storage.ts";
 import { startGcs } from "../../fakes/gcs.ts";
-import { startS3, type StoreFault } from "../../fakes/s3.ts";
-import { startTcpProxy, type TcpProxy } from "../../fakes/tcp-proxy.ts";
+import { startS3 } from "../../fakes/s3.ts";
+import { startTcpProxy } from "../../fakes/tcp-proxy.ts";
+import type { GivenStore } from "./given-kinds.ts";
+import { givenDropbox, givenGoogleDrive, givenGraph } from "./given-drive.ts";
 import { startAzurite } from "../../servers/azurite.ts";
-
-export interface GivenStore {
-  readonly store: BlobStore;
-  readonly verifies: StoredBlob["verifiedBy"];
-  readonly keepsMetadata: boolean;
-  readonly links: boolean;
-  /** Half-done uploads that lie about. */
-  readonly leftovers?: () => number;
-  /** Between the store's client and its server. */
-  readonly proxy?: TcpProxy;
-  /** What the server does; where the server is ours. */
-  readonly setFault?: (fault: StoreFault) => void;
-  /** The same server, for somebody whom it does not know. */
-  readonly stranger?: BlobStore;
-  /** The same server, and a bucket that it does not have. */
-  readonly homeless?: BlobStore;
-  /** What must stand in no message. */
-  readonly credential?: string;
-  readonly stop: () => Promise<void>;
-}
 
 export const CLOUDS: readonly (readonly [string, () => Promise<GivenStore>])[] = [
   ["S3", givenS3],
   ["Google Cloud Storage", givenGcs],
   ["Azure Blob Storage", givenAzure],
+  ["Google Drive", givenGoogleDrive],
+  ["Dropbox", givenDropbox],
+  ["Microsoft Graph", givenGraph],
 ];
 
 export const STORES: typeof CLOUDS = [["a folder", givenFolder], ...CLOUDS];
