@@ -1,26 +1,122 @@
 import type { Express } from "express";
 import type { Registry } from "prom-client";
+import type { Clock } from "../lib/clock.ts";
 import { buildApp, type Readiness } from "../lib/http.ts";
 import type { Log } from "../lib/log.ts";
-import { guardedRouter } from "./permissions.ts";
+import type { Database } from "../lib/postgres.ts";
+import type { TrustsProxy } from "./frame/client-address.ts";
+import { createGuard } from "./frame/guard.ts";
+import { limitRate } from "./frame/limits.ts";
+import { corsByList } from "./frame/origins.ts";
+import { createRouter, type Router } from "./frame/router.ts";
+import type { SignInDeps } from "./auth/sign-in.ts";
+import { answeringProblems } from "./backend-problems.ts";
+import type { Backend } from "./backends/types.ts";
+import { vdcQuotas } from "./people/quota.ts";
+import type { Operations } from "./operations/begin.ts";
+import type { Follow } from "./operations/follow.ts";
 import { addAuditRoutes } from "./routes/audit.ts";
+import { addAuthRoutes } from "./routes/auth.ts";
+import { addAuthzRoutes } from "./routes/authz.ts";
+import { addClusterRoutes } from "./routes/cluster.ts";
+import { addContainerRoutes } from "./routes/containers.ts";
+import { addDocsRoutes } from "./routes/docs.ts";
+import { addEventRoutes } from "./routes/events.ts";
 import { addMetricsRoutes } from "./routes/metrics.ts";
-import type { AuditLog, Authenticator } from "./types.ts";
+import { addNetworkRoutes } from "./routes/network.ts";
+import { addObservingRoutes, type ObservingDeps } from "./routes/observing.ts";
+import { addOperationRoutes } from "./routes/operations.ts";
+import { addProgressRoutes } from "./routes/progress.ts";
+import { addOrganizationRoutes } from "./routes/organizations.ts";
+import { addRoleRoutes } from "./routes/roles.ts";
+import { addScheduleRoutes } from "./routes/schedules.ts";
+import { addSnapshotRoutes } from "./routes/snapshots.ts";
+import { addStorageRoutes } from "./routes/storage.ts";
+import { addTerminalRoutes } from "./routes/terminal.ts";
+import { addTemplateRoutes } from "./routes/templates.ts";
+import { addTokenRoutes } from "./routes/tokens.ts";
+import { addUserRoutes } from "./routes/users.ts";
+import { addVdcRoutes } from "./routes/vdcs.ts";
+import type { AuditLog, Authenticator, EventSink } from "./types.ts";
 
 export interface HypervisorAppDeps {
   readonly log: Log;
   readonly registry: Registry;
   readonly readiness: () => Promise<Readiness>;
+  readonly clock: Clock;
+  readonly database: Database;
   readonly authenticator: Authenticator;
+  readonly signIn: SignInDeps;
   readonly auditLog: AuditLog;
+  readonly events: EventSink;
+  readonly eventTtlSeconds: number;
+  /** What runs the containers. */
+  readonly backend: Backend;
+  readonly operations: Operations;
+  readonly follow: Follow;
+  readonly observing: ObservingDeps;
+  /** Origins whose pages may use the API. */
+  readonly corsOrigins: readonly string[];
+  /** Addresses and CIDR blocks of our own proxies. */
+  readonly trustedProxies: readonly string[];
+  readonly requestsPerMinute: number;
+}
+
+export interface HypervisorApp {
+  readonly app: Express;
+  readonly router: Router;
+  readonly trustsProxy: TrustsProxy;
 }
 
 /** The API's routes, by noun, in the frame that all services share. */
-export function buildHypervisorApp(deps: HypervisorAppDeps): Express {
+export function buildHypervisorApp(deps: HypervisorAppDeps): HypervisorApp {
   const { log, registry, readiness } = deps;
-  return buildApp({ service: "hypervisor", log, registry, readiness }, (app) => {
-    const router = guardedRouter(app, deps);
-    addMetricsRoutes(router, registry);
-    addAuditRoutes(router, deps.auditLog);
+  let router: Router | undefined;
+  const app = buildApp({ service: "hypervisor", log, registry, readiness }, (express) => {
+    express.set("trust proxy", [...deps.trustedProxies]);
+    express.use(corsByList(deps.corsOrigins));
+    router = createRouter(express, {
+      guard: createGuard(deps),
+      database: deps.database,
+      origins: deps.corsOrigins,
+      trustsProxy: express.get("trust proxy fn") as TrustsProxy,
+      limit: limitRate(deps.requestsPerMinute),
+    });
+    addNouns(router, deps);
   });
+  if (router === undefined) throw new Error("the frame did not ask for routes");
+  return { app, router, trustsProxy: app.get("trust proxy fn") as TrustsProxy };
+}
+
+function addNouns(router: Router, deps: HypervisorAppDeps): void {
+  addMetricsRoutes(router, deps);
+  addAuthRoutes(router, deps.signIn);
+  addUserRoutes(router, deps.signIn);
+  addRoleRoutes(router, deps);
+  addTokenRoutes(router, deps);
+  addAuthzRoutes(router, deps);
+  addOrganizationRoutes(router, deps);
+  addVdcRoutes(router, deps);
+  addBackendNouns(router, deps);
+  addProgressRoutes(router, deps);
+  addOperationRoutes(router, deps);
+  addEventRoutes(router, deps);
+  addAuditRoutes(router, deps.auditLog);
+  addObservingRoutes(router, deps.observing);
+  addDocsRoutes(router); // last: it describes what is there
+}
+
+/** What the backend has. Its refusals are told as answers of the API. */
+function addBackendNouns(router: Router, { database, events, clock, ...rest }: HypervisorAppDeps) {
+  const backend = answeringProblems(rest.backend);
+  const { operations } = rest;
+  const deps = { backend, quotas: vdcQuotas(database, events), clock, operations, events };
+  addContainerRoutes(router, deps);
+  addSnapshotRoutes(router, deps);
+  addScheduleRoutes(router, deps);
+  addTemplateRoutes(router, deps);
+  addClusterRoutes(router, deps);
+  addStorageRoutes(router, deps);
+  addNetworkRoutes(router, deps);
+  addTerminalRoutes(router, { ...rest.observing, backend });
 }

@@ -1,15 +1,31 @@
-/** What a caller may do, `noun:verb`. Roles will be rows of these. */
-export type Permission = "audit:read";
-
 /** Who is asking, once that is known. */
-interface Principal {
+export interface Principal {
+  /** The user's name; for a token its owner's. */
   readonly name: string;
-  readonly permissions: ReadonlySet<Permission>;
+  readonly via: "session" | "oidc" | "api-token" | "static-token" | "nobody";
+  readonly role: string;
+  /** Patterns: `container:read`, `container:*`, `*`. */
+  readonly permissions: readonly string[];
+  /** Why the permissions are withheld for now, for people. */
+  readonly withheld?: string | undefined;
+  /** Undefined: the whole platform. */
+  readonly organization: string | undefined;
+  /** The backend's projects whose containers are visible: those of the organization's VDCs. */
+  readonly projects: "all" | ReadonlySet<string>;
+  /** The login it came from; undefined for tokens. Ends with /auth/logout. */
+  readonly session?: string | undefined;
+  /** The API token's id. */
+  readonly token?: string | undefined;
 }
 
-/** Finds out who holds a bearer token; undefined for nobody. */
+export type Identification =
+  | { readonly known: true; readonly principal: Principal }
+  /** For the log and the challenge; tells nothing that the holder of the token does not know. */
+  | { readonly known: false; readonly reason: string };
+
+/** Finds out who holds a bearer token. @throws when the database does not answer */
 export interface Authenticator {
-  identify(bearerToken: string): Promise<Principal | undefined>;
+  identify(bearerToken: string): Promise<Identification>;
 }
 
 /** One entry of the audit log, in the shape of the API. */
@@ -21,10 +37,10 @@ export interface AuditEntry {
   readonly action: string;
   readonly resource_type: string;
   readonly resource_id: string;
-  readonly result: "Success" | "Failure" | "Refused";
+  readonly result: "Success" | "Failure" | "Refused" | "Started";
   readonly ip_address: string | null;
   readonly correlation_id: string | null;
-  /** JSON text, exactly as recorded. */
+  /** A sentence, or the row's JSON text exactly as recorded. */
   readonly details: string;
 }
 
@@ -32,14 +48,41 @@ export interface AuditQuery {
   readonly user?: string | undefined;
   readonly resource_type?: string | undefined;
   readonly limit: number;
+  /** Only rows before this id. */
+  readonly before?: string | undefined;
+  /** Only rows of this organization. */
+  readonly organization?: string | undefined;
 }
 
 export interface AuditPage {
   /** Entries that match, of which `logs` holds the newest. */
   readonly total: number;
+  /** There are more than `total`: counting ends there. */
+  readonly total_is_capped: boolean;
   readonly logs: readonly AuditEntry[];
+  /** For `before`, to read on; null at the end. */
+  readonly next: string | null;
 }
 
 export interface AuditLog {
   find(query: AuditQuery): Promise<AuditPage>;
+}
+
+/** Something that happened, for people: an event of the API (contract of GET /api/v1/events). */
+export interface PlatformEvent {
+  readonly type: "Normal" | "Warning";
+  readonly reason: string;
+  readonly message: string;
+  /** Of the object: `Organization`, `VDC`, `VM`. */
+  readonly kind: string;
+  readonly name: string;
+  /** The organization whose people see it; empty for the platform's own. */
+  readonly namespace: string;
+  /** Who did it. */
+  readonly username?: string | undefined;
+}
+
+/** Where events go. Never throws and never waits long: what cannot be recorded is counted. */
+export interface EventSink {
+  record(event: PlatformEvent): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { HttpProblem } from "../../lib/problem.ts";
-import type { Router } from "../permissions.ts";
+import { AUDIT_ACTIONS } from "../audit-actions.ts";
+import { countOf } from "../frame/query.ts";
+import type { Router } from "../frame/router.ts";
 import type { AuditLog } from "../types.ts";
 
 const LIMIT_MAX = 1_000;
@@ -10,32 +11,53 @@ const FILTER_LENGTH_MAX = 256;
 const querySchema = z.strictObject({
   user: z.string().min(1).max(FILTER_LENGTH_MAX).optional(),
   resource_type: z.string().min(1).max(FILTER_LENGTH_MAX).optional(),
-  limit: z
+  limit: countOf(1, LIMIT_MAX).default(LIMIT_DEFAULT),
+  before: z
     .string()
-    .regex(/^\d{1,4}$/, { error: `must be a number from 1 to ${LIMIT_MAX}` })
-    .transform(Number)
-    .refine((limit) => limit >= 1 && limit <= LIMIT_MAX, {
-      error: `must be a number from 1 to ${LIMIT_MAX}`,
-    })
-    .default(LIMIT_DEFAULT),
+    .regex(/^\d{1,18}$/, { error: "must be the id of a row" })
+    .optional(),
 });
 
-/** `GET /api/v1/audit/logs?user=&resource_type=&limit=`. */
-export function addAuditRoutes(router: Router, auditLog: AuditLog): void {
-  router.route("get", "/api/v1/audit/logs", async (request, response) => {
-    const query = querySchema.safeParse(request.query);
-    if (!query.success) throw new HttpProblem(400, "Bad request", explain(query.error));
-    response.json(await auditLog.find(query.data));
-  });
-}
+const entrySchema = z
+  .object({
+    id: z.string(),
+    timestamp: z.string(),
+    user: z.string(),
+    action: z.string().meta({
+      description: `of this API: ${Object.values(AUDIT_ACTIONS).flat().join(", ")}; others are steps of runs`,
+    }),
+    resource_type: z.string(),
+    resource_id: z.string(),
+    result: z.enum(["Success", "Failure", "Refused", "Started"]),
+    ip_address: z.string().nullable(),
+    correlation_id: z.string().nullable(),
+    details: z.string(),
+  })
+  .meta({ id: "AuditEntry" });
 
-/** A misspelt filter must not silently return everything: unknown names are refused and named. */
-function explain(error: z.ZodError): string {
-  return error.issues
-    .map((issue) =>
-      issue.code === "unrecognized_keys"
-        ? `unknown parameter ${issue.keys.join(", ")}`
-        : `${issue.path.join(".")}: ${issue.message}`,
-    )
-    .join("; ");
+const pageSchema = z
+  .object({
+    total: z.int(),
+    total_is_capped: z.boolean(),
+    logs: z.array(entrySchema),
+    next: z.string().nullable(),
+  })
+  .meta({ id: "AuditPage" });
+
+/** `GET /api/v1/audit/logs?user=&resource_type=&limit=&before=`, newest first. */
+export function addAuditRoutes(router: Router, auditLog: AuditLog): void {
+  router.route(
+    {
+      method: "get",
+      path: "/api/v1/audit/logs",
+      permission: "audit:read",
+      summary: "the audit log, newest first; `next` of an answer is `before` of the next request",
+      query: querySchema,
+      answers: { 200: pageSchema },
+    },
+    async ({ query, principal }) => {
+      const page = await auditLog.find({ ...query, organization: principal.organization });
+      return { status: 200, body: { ...page, logs: [...page.logs] } };
+    },
+  );
 }

@@ -33,6 +33,22 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   };
 }
 
+/** A database without any table, for what makes its own. */
+export async function createEmptyDatabase(): Promise<TestDatabase> {
+  const server = fromRun("FETTLE_TEST_POSTGRES_URL");
+  const name = `empty_${randomUUID().replaceAll("-", "")}`;
+  await asAdmin(server, async (admin) => {
+    await admin.query(`CREATE DATABASE ${name}`);
+  });
+  return {
+    url: databaseUrl(server, name),
+    drop: () =>
+      asAdmin(server, async (admin) => {
+        await admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+      }),
+  };
+}
+
 /** The mark `datistemplate` is set last: a template that a killed test left half migrated is made again. */
 async function ensureTemplate(server: string, admin: pg.Client): Promise<void> {
   await admin.query("SELECT pg_advisory_lock($1)", [TEMPLATE_LOCK]);

@@ -32,7 +32,9 @@ export interface PrometheusOptions {
 interface ScrapeTarget {
   readonly job: string;
   /** host:port */
-  readonly target: string;
+  readonly target?: string;
+  /** Address that lists the job's targets instead (HTTP service discovery), asked every second. */
+  readonly discoveryUrl?: string;
   readonly metricsPath?: string;
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -117,7 +119,9 @@ function scrapeConfig(target: ScrapeTarget, bearer: string | undefined): object 
   return {
     job_name: target.job,
     metrics_path: target.metricsPath ?? "/metrics",
-    static_configs: [{ targets: [target.target], labels: target.labels ?? {} }],
+    ...(target.discoveryUrl === undefined
+      ? { static_configs: [{ targets: [target.target], labels: target.labels ?? {} }] }
+      : { http_sd_configs: [{ url: target.discoveryUrl, refresh_interval: "1s" }] }),
     ...(bearer === undefined ? {} : { authorization: { type: "Bearer", credentials: bearer } }),
   };
 }

@@ -1,0 +1,182 @@
+import type { Log } from "../../lib/log.ts";
+import type { Database } from "../../lib/postgres.ts";
+import { HttpProblem } from "../../lib/problem.ts";
+import { appendDeed, type Deed } from "../frame/record.ts";
+import { ACCESS_SECONDS, type AccessTokens } from "./access-token.ts";
+import type { KeySource } from "./keys.ts";
+import type { Passwords } from "./password.ts";
+import { barred, findPerson, type Person } from "./person.ts";
+import { endSession, openSession, rotate, sessionOf, type Client } from "./sessions.ts";
+import { countGuess, forgetGuesses } from "./throttle.ts";
+
+export interface SignInDeps {
+  readonly database: Database;
+  readonly passwords: Passwords;
+  readonly accessTokens: AccessTokens;
+  readonly keys: KeySource;
+  readonly log: Log;
+}
+
+/** The answer of /auth/token and /auth/refresh (RFC 6749, 5.1). */
+export interface Tokens {
+  readonly access_token: string;
+  readonly refresh_token: string;
+  readonly token_type: "bearer";
+  /** Seconds that the access token lasts. */
+  readonly expires_in: number;
+  readonly must_change_password: boolean;
+}
+
+interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** One answer for whatever is wrong: it does not tell who exists. */
+const WRONG = "The user name or the password is wrong.";
+
+/** A login. @throws HttpProblem 401, 429, 503; each is on record */
+export async function signIn(
+  deps: SignInDeps,
+  { username, password }: Credentials,
+  client: Client,
+): Promise<Tokens> {
+  const { database, passwords } = deps;
+  const deed = deedOf("UserLogin", username, client);
+  await countGuess(database, { username, ip: client.ip }).catch(async (error: unknown) => {
+    if (error instanceof HttpProblem) deps.log.warn("login throttled", { ip: client.ip });
+    throw error; // not in the audit log: whoever guesses on would fill it
+  });
+  const { person, hash } = await findWithPassword(database, username);
+  const verdict = await passwords.verify(password, hash);
+  const bar = person === undefined ? "there is no such user" : barred(person);
+  if (verdict === "wrong" || person === undefined || bar !== undefined) {
+    const why = bar ?? (hash === null ? "the user has no password" : "wrong password");
+    throw await refused(database, deed, why);
+  }
+  const rehashed = verdict === "rehash" ? await passwords.hash(password) : undefined;
+  const opened = await database.inTransaction(async (tx) => {
+    // The password may have been changed since it was looked at: the row's lock decides which of the two was first.
+    const { rowCount } = await tx.query(
+      `UPDATE hypervisor_users SET last_login_at = now(), password_hash = coalesce($3, password_hash)
+        WHERE username = $1 AND password_hash = $2 AND enabled`,
+      [username, hash, rehashed ?? null],
+    );
+    if (rowCount === 0) return undefined;
+    await forgetGuesses(tx, { username, ip: client.ip });
+    const session = await openSession(tx, username, client);
+    await appendDeed(tx, {
+      ...deed,
+      result: "Success",
+      summary: "Signed in",
+      facts: { session: session.session },
+      organization: person.organization ?? undefined,
+    });
+    return session;
+  });
+  if (opened === undefined)
+    throw await refused(database, deed, "the user was changed in the meantime");
+  return tokensOf(deps, person, opened);
+}
+
+async function refused(
+  database: Database,
+  deed: ReturnType<typeof deedOf>,
+  why: string,
+): Promise<HttpProblem> {
+  await appendDeed(database, { ...deed, result: "Refused", summary: `Login refused: ${why}` });
+  return new HttpProblem(401, "Not authenticated", WRONG, { "WWW-Authenticate": "Bearer" });
+}
+
+/** A refresh. A token that was used before ends its session for everybody. @throws HttpProblem 401, on record */
+export async function refresh(deps: SignInDeps, given: string, client: Client): Promise<Tokens> {
+  const { database, keys, log } = deps;
+  await keys.ring(); // not within the transaction: it may need a connection of its own
+  const { refreshed, person } = await database.inTransaction(async (tx) => {
+    const outcome = await rotate(tx, keys, given, client);
+    if (outcome.kind === "reused") {
+      log.error("refresh token used twice: its session was ended", {
+        username: outcome.username,
+        session: outcome.session,
+        ip: client.ip,
+      });
+      await appendDeed(tx, {
+        ...deedOf("RefreshReused", outcome.username, client),
+        result: "Refused",
+        summary: "A refresh token was used twice: its session was ended",
+        facts: { session: outcome.session },
+      });
+    }
+    const owner = outcome.kind === "fresh" ? (await sessionOf(tx, given))?.username : undefined;
+    return {
+      refreshed: outcome,
+      person: owner === undefined ? undefined : await findPerson(tx, owner),
+    };
+  });
+  if (refreshed.kind !== "fresh" || person === undefined || barred(person) !== undefined)
+    throw new HttpProblem(401, "Not authenticated", "The refresh token is not valid: sign in.");
+  return tokensOf(deps, person, refreshed);
+}
+
+/**
+ * Ends the session of a refresh token, or of an access token; that it has ended already is no error.
+ *
+ * @throws HttpProblem 401 when neither is there
+ */
+export async function signOut(
+  { database, accessTokens }: Pick<SignInDeps, "database" | "accessTokens">,
+  {
+    bearer,
+    refreshToken,
+  }: { readonly bearer: string | undefined; readonly refreshToken: string | undefined },
+  client: Client,
+): Promise<void> {
+  const claims = bearer === undefined ? undefined : await accessTokens.verify(bearer);
+  const own = typeof claims === "object" ? claims : undefined;
+  if (own === undefined && refreshToken === undefined)
+    throw new HttpProblem(401, "Not authenticated", "Give an access token or a refresh_token.", {
+      "WWW-Authenticate": "Bearer",
+    });
+  await database.inTransaction(async (tx) => {
+    const found = refreshToken === undefined ? own : await sessionOf(tx, refreshToken);
+    if (found === undefined || !(await endSession(tx, found.session, "logout"))) return;
+    await appendDeed(tx, {
+      ...deedOf("UserLogout", found.username, client),
+      actor: own?.username ?? found.username,
+      result: "Success",
+      summary: "Signed out",
+      facts: { session: found.session },
+    });
+  });
+}
+
+async function findWithPassword(database: Database, username: string) {
+  const person = await findPerson(database, username);
+  const { rows } = await database.query<{ password_hash: string | null }>(
+    "SELECT password_hash FROM hypervisor_users WHERE username = $1",
+    [username],
+  );
+  return { person, hash: rows[0]?.password_hash ?? null };
+}
+
+async function tokensOf(
+  { accessTokens }: SignInDeps,
+  { username, token_version: version, must_change }: Person,
+  { session, refreshToken }: { readonly session: string; readonly refreshToken: string },
+): Promise<Tokens> {
+  return {
+    access_token: await accessTokens.sign({ username, session, version }),
+    refresh_token: refreshToken,
+    token_type: "bearer",
+    expires_in: ACCESS_SECONDS,
+    must_change_password: must_change,
+  };
+}
+
+function deedOf(
+  action: Deed["action"],
+  username: string,
+  { ip }: Client,
+): Omit<Deed, "result" | "summary"> {
+  return { actor: username, action, resource: "user", id: username, ip, organization: undefined };
+}

@@ -1,0 +1,139 @@
+import type { IncomingMessage } from "node:http";
+import { Counter, type Registry } from "prom-client";
+import type { Clock } from "../../lib/clock.ts";
+import type { Log } from "../../lib/log.ts";
+import type { Queryable } from "../../lib/postgres.ts";
+import { HttpProblem } from "../../lib/problem.ts";
+import { explain } from "../permissions.ts";
+import type { Authenticator, Principal } from "../types.ts";
+import { appendDeed } from "./record.ts";
+import type { Mutation, Requirement } from "./route.ts";
+
+export interface GuardDeps {
+  readonly authenticator: Authenticator;
+  readonly database: Queryable;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly registry: Registry;
+}
+
+/** What is being asked for, as the audit log will name it when it is refused. */
+export interface Attempt {
+  /** `POST /api/v1/users`. */
+  readonly route: string;
+  readonly resourceId: string;
+  readonly mutation: Mutation | undefined;
+  readonly ip: string;
+}
+
+export interface Guard {
+  /** @throws HttpProblem 401, after the attempt was written down */
+  identify(
+    bearer: string | undefined,
+    requirement: Requirement,
+    attempt: Attempt,
+  ): Promise<Principal>;
+  /** @throws HttpProblem 403, after the attempt was written down */
+  permit(principal: Principal, requirement: Requirement, attempt: Attempt): Promise<void>;
+}
+
+/** Who is not signed in: nobody knows them, and they may do nothing. */
+export const NOBODY: Principal = {
+  name: "anonymous",
+  via: "nobody",
+  role: "none",
+  permissions: [],
+  organization: undefined,
+  projects: new Set(),
+};
+
+/** Rows for callers that nobody knows, per minute: they cost a stranger nothing, and the table is for ever. */
+const STRANGERS_PER_MINUTE = 60;
+
+/** Decides who passes; every refusal leaves a row in the audit log. */
+export function createGuard(deps: GuardDeps): Guard {
+  const { authenticator, log } = deps;
+  const recordStranger = strangersRecorder(deps);
+  return {
+    identify: async (bearer, requirement, attempt) => {
+      if (requirement === "public") return NOBODY;
+      const identified = bearer === undefined ? NO_TOKEN : await authenticator.identify(bearer);
+      if (identified.known) return identified.principal;
+      const { reason } = identified;
+      log.warn("request refused", { route: attempt.route, reason });
+      await recordStranger(attempt, reason);
+      throw new HttpProblem(
+        401,
+        "Not authenticated",
+        `A valid bearer token is needed: ${reason}.`,
+        {
+          "WWW-Authenticate": challenge(bearer),
+        },
+      );
+    },
+    permit: async (principal, requirement, attempt) => {
+      if (requirement === "public" || requirement === "signed-in") return;
+      const any = typeof requirement === "string" ? [requirement] : requirement;
+      const verdicts = any.map((permission) => explain(principal, permission));
+      if (verdicts.some(({ allowed }) => allowed)) return;
+      const reason = verdicts.map((verdict) => verdict.reason).join("; ");
+      log.warn("request refused", { route: attempt.route, principal: principal.name, reason });
+      await record(deps.database, principal, attempt, reason);
+      throw new HttpProblem(403, "Not permitted", reason);
+    },
+  };
+}
+
+const NO_TOKEN = { known: false, reason: "there is none" } as const;
+
+/** RFC 6750, 3: an error is only named when a token was given. */
+function challenge(bearer: string | undefined): string {
+  return bearer === undefined
+    ? 'Bearer realm="fettle"'
+    : 'Bearer realm="fettle", error="invalid_token"';
+}
+
+async function record(
+  database: Queryable,
+  principal: Principal,
+  attempt: Attempt,
+  reason: string,
+): Promise<void> {
+  const { mutation, route, resourceId, ip } = attempt;
+  await appendDeed(database, {
+    actor: principal.name,
+    action: mutation?.action ?? "AccessDenied",
+    resource: mutation?.resource ?? "route",
+    id: resourceId === "" ? route : resourceId,
+    result: "Refused",
+    summary: reason,
+    facts: { route },
+    ip,
+    organization: principal.organization,
+    token: principal.token,
+  });
+}
+
+function strangersRecorder({ database, clock, registry }: GuardDeps) {
+  const unrecorded = new Counter({
+    name: "arm_hypervisor_refusals_unrecorded_total",
+    help: "Requests without a valid token that are not in the audit log, as there were too many",
+    registers: [registry],
+  });
+  let minute = 0;
+  let rows = 0;
+  return async (attempt: Attempt, reason: string): Promise<void> => {
+    const now = Math.floor(clock.now().getTime() / 60_000);
+    if (now !== minute) [minute, rows] = [now, 0];
+    rows += 1;
+    if (rows > STRANGERS_PER_MINUTE) unrecorded.inc();
+    else await record(database, NOBODY, attempt, `not authenticated: ${reason}`);
+  };
+}
+
+/** The token of a request; browsers cannot set headers of WebSockets and name it as the subprotocol `bearer.<token>`. */
+export function bearerOf({ headers }: Pick<IncomingMessage, "headers">): string | undefined {
+  const { authorization, "sec-websocket-protocol": protocols } = headers;
+  const given = /^Bearer ([\x21-\x7e]{1,8192})$/i.exec(authorization ?? "")?.[1];
+  return given ?? /(?:^|,) *bearer\.([\w.~+/-]{1,8192}=*) *(?:,|$)/.exec(protocols ?? "")?.[1];
+}

@@ -1,0 +1,146 @@
+import { z } from "zod";
+import {
+  createDocument,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiResponsesObject,
+} from "zod-openapi";
+import { version } from "../../lib/version.ts";
+import { nameOf } from "./router.ts";
+import type { AnyRoute, AnswerTable, Requirement } from "./route.ts";
+import type { AnySocket } from "./sockets.ts";
+
+const problem = z
+  .object({
+    type: z.string(),
+    status: z.int(),
+    title: z.string(),
+    detail: z.string().optional(),
+    correlation_id: z.string().optional(),
+  })
+  .meta({ id: "Problem", description: "RFC 9457" });
+
+const dryRunResult = z
+  .object({
+    dry_run: z.literal(true),
+    action: z.string(),
+    resource_type: z.string(),
+    resource_id: z.string(),
+    summary: z.string(),
+    would: z.object({ status: z.int(), body: z.unknown().optional() }).optional(),
+  })
+  .meta({ id: "DryRun" });
+
+const PROBLEMS: Readonly<Record<number, string>> = {
+  400: "the request is wrong; each field is named",
+  401: "no valid token",
+  403: "not permitted, and why",
+  404: "not there, or somebody else's",
+  409: "in conflict with what is there",
+  412: "another version than If-Match says",
+  413: "the body is too large",
+  415: "the body's type",
+  422: "the Idempotency-Key belongs to another request",
+  429: "too many requests",
+  501: "this backend cannot do that",
+  502: "a server behind it does not answer as it should",
+  503: "a dependency does not answer, or is not configured",
+  504: "a server behind it takes too long",
+};
+
+type Method = "get" | "post" | "put" | "patch" | "delete";
+
+/** The OpenAPI document of all registered routes, from the schemas by which requests are checked and answers are cut. */
+export function describeApi(routes: readonly AnyRoute[], sockets: readonly AnySocket[]): object {
+  const paths: Record<string, Partial<Record<Method, ZodOpenApiOperationObject>>> = {};
+  for (const route of routes) {
+    const path = pathOf(route.path);
+    paths[path] = { ...paths[path], [route.method]: operationOf(route) };
+  }
+  for (const { definition } of sockets) {
+    const { path, permission, summary, params, query } = definition;
+    const route = { method: "get", path, permission, summary, params, query } as const;
+    const answers = { 101: "nothing" } as const;
+    paths[pathOf(path)] ??= { get: operationOf({ ...route, answers }) };
+  }
+  return createDocument({
+    openapi: "3.1.0",
+    info: { title: "Fettle hypervisor", version },
+    paths,
+    components: { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } },
+  });
+}
+
+function pathOf(path: string): string {
+  return path.replaceAll(/[:*](\w+)/g, "{$1}");
+}
+
+function operationOf(route: AnyRoute): ZodOpenApiOperationObject {
+  const { permission, summary, params, query, body, form, mutates, answers, method } = route;
+  const json = "application/json";
+  const types = form === "only" ? [FORM] : form === "too" ? [json, FORM] : [json];
+  const changes = typeof mutates === "object";
+  const shownQuery = changes ? withDryRun(query) : query;
+  return {
+    operationId: nameOf(route)
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]+/g, "_"),
+    tags: [route.path.split("/").find((part) => !/^(|api|v1)$/.test(part)) ?? "api"],
+    summary,
+    description: needs(permission),
+    "x-permission": permission,
+    ...(permission === "public" ? {} : { security: [{ bearer: [] }] }),
+    requestParams: {
+      ...(params === undefined ? {} : { path: params as z.ZodObject }),
+      ...(shownQuery === undefined ? {} : { query: shownQuery as z.ZodObject }),
+      ...(changes && method === "post" ? { header: keyHeader } : {}),
+    },
+    ...(body === undefined
+      ? {}
+      : {
+          requestBody: {
+            content: Object.fromEntries(types.map((type) => [type, { schema: body }])),
+          },
+        }),
+    responses: responsesOf(answers, changes),
+  };
+}
+
+const FORM = "application/x-www-form-urlencoded";
+const keyHeader = z.object({
+  "Idempotency-Key": z.string().min(1).max(128).optional().meta({
+    description: "the same key and request get the same answer for 24 hours",
+  }),
+});
+const dryRun = z.enum(["true", "false"]).optional();
+
+function withDryRun(query: z.ZodType | undefined): z.ZodType {
+  return query instanceof z.ZodObject ? query.extend({ dryRun }) : z.strictObject({ dryRun });
+}
+
+function needs(permission: Requirement): string {
+  if (permission === "public") return "Open to everybody.";
+  if (permission === "signed-in") return "For whoever is signed in.";
+  return `Needs ${typeof permission === "string" ? permission : permission.join(" or ")}.`;
+}
+
+function responsesOf(answers: AnswerTable, changes: boolean): ZodOpenApiResponsesObject {
+  const told = Object.entries(answers).map(([status, spec]) => [
+    status,
+    spec === "nothing"
+      ? { description: "done" }
+      : "media" in spec
+        ? { description: "done", content: { [spec.media]: { schema: z.string() } } }
+        : { description: "done", content: { "application/json": { schema: spec } } },
+  ]);
+  const problems = Object.entries(PROBLEMS).map(([status, description]) => [
+    status,
+    { description, content: { "application/problem+json": { schema: problem } } },
+  ]);
+  const all = Object.fromEntries([...problems, ...told]) as Record<string, unknown>;
+  if (changes)
+    all["200"] ??= {
+      description: "a dry run",
+      content: { "application/json": { schema: dryRunResult } },
+    };
+  return all as ZodOpenApiResponsesObject;
+}

@@ -1,0 +1,182 @@
+import { randomUUID } from "node:crypto";
+import { STATUS_CODES, type IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { z } from "zod";
+import { withCorrelation } from "../../lib/correlation.ts";
+import { problemOf } from "../../lib/http.ts";
+import { HttpProblem } from "../../lib/problem.ts";
+import type { Principal } from "../types.ts";
+import { callerOf, type Caller } from "./caller.ts";
+import { clientAddress, type TrustsProxy } from "./client-address.ts";
+import { bearerOf, type Attempt, type Guard } from "./guard.ts";
+import type { Limit } from "./limits.ts";
+import { originAllowed } from "./origins.ts";
+import { read } from "./read-request.ts";
+import type { WebSocketDefinition } from "./route.ts";
+
+/** What `ws` needs to switch protocols (`WebSocketServer.handleUpgrade`). */
+export interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+}
+
+/** Who opens a WebSocket, and about what. */
+export interface SocketCall<P = unknown, Q = unknown> extends Caller {
+  readonly params: P;
+  readonly query: Q;
+}
+
+export type SocketHandler<P, Q> = (call: SocketCall<P, Q>, upgrade: Upgrade) => Promise<void>;
+
+export interface AnySocket {
+  readonly definition: WebSocketDefinition<z.ZodType, z.ZodType>;
+  readonly handler: SocketHandler<unknown, unknown>;
+}
+
+export interface Sockets {
+  readonly list: readonly AnySocket[];
+  add<P extends z.ZodType, Q extends z.ZodType>(
+    definition: WebSocketDefinition<P, Q>,
+    handler: SocketHandler<z.output<P>, z.output<Q>>,
+  ): void;
+  /** The server's `upgrade` event: answers a refusal as HTTP, or hands the socket to the handler. */
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+}
+
+export interface SocketsDeps {
+  readonly guard: Guard;
+  readonly origins: readonly string[];
+  readonly trustsProxy: TrustsProxy;
+  readonly limit: Limit;
+}
+
+/** Who does not read a refusal within this is hung up on. */
+const REFUSAL_MS = 5_000;
+
+const nothing = z.strictObject({});
+
+/** The WebSocket routes: origin, token, permission and parameters are checked before the protocol is switched. */
+export function createSockets(deps: SocketsDeps): Sockets {
+  const list: AnySocket[] = [];
+  return {
+    list,
+    add: (definition, handler) => {
+      // The definition's own types are the handler's: what the schemas gave is what it takes.
+      list.push({ definition, handler } as unknown as AnySocket);
+    },
+    upgrade: (request, socket, head) => {
+      socket.on("error", () => {
+        socket.destroy(); // a client that goes away in the middle is no fault of ours
+      });
+      void withCorrelation(randomUUID(), async () => {
+        try {
+          await open(list, deps, { request, socket, head });
+        } catch (error) {
+          refuse(socket, problemOf(error));
+        }
+      });
+    },
+  };
+}
+
+async function open(
+  list: readonly AnySocket[],
+  deps: SocketsDeps,
+  upgrade: Upgrade,
+): Promise<void> {
+  const { guard, origins, trustsProxy } = deps;
+  const { request } = upgrade;
+  const { pathname, searchParams } = new URL(request.url ?? "/", "http://fettle");
+  const found = list
+    .map((each) => ({ ...each, params: paramsOf(each.definition.path, pathname) }))
+    .find(({ params }) => params !== undefined);
+  if (found === undefined) throw new HttpProblem(404, "Not found");
+  const { definition, handler } = found;
+  const { origin, host } = request.headers;
+  if (!originAllowed(origin, host, origins))
+    throw new HttpProblem(
+      403,
+      "Not permitted",
+      "The page's origin is not in HYPERVISOR_CORS_ORIGINS.",
+    );
+  const attempt = {
+    route: `WS ${definition.path}`,
+    resourceId: Object.values(found.params ?? {}).join("/"),
+    mutation: undefined,
+    ip: clientAddress(request, trustsProxy),
+  };
+  const principal = await admit(definition, deps, request, attempt);
+  const params = read(definition.params ?? nothing, found.params);
+  const query = read(definition.query ?? nothing, queryOf(searchParams));
+  await handler({ params, query, ...callerOf(request, { guard, principal, attempt }) }, upgrade);
+}
+
+async function admit(
+  { permission }: AnySocket["definition"],
+  { guard, limit }: SocketsDeps,
+  request: IncomingMessage,
+  attempt: Attempt,
+): Promise<Principal> {
+  let known: Principal | undefined;
+  try {
+    known = await guard.identify(bearerOf(request), permission, attempt);
+  } finally {
+    await limit.upgrade(attempt.ip, known); // before a refusal is written down
+  }
+  await guard.permit(known, permission, attempt);
+  return known;
+}
+
+function queryOf(search: URLSearchParams): Readonly<Record<string, string>> {
+  const names = [...search.keys()];
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice !== undefined) throw new HttpProblem(400, "Bad request", `${twice}: is there twice`);
+  return Object.fromEntries(search);
+}
+
+function paramsOf(path: string, pathname: string): Readonly<Record<string, string>> | undefined {
+  const wanted = path.split("/");
+  const given = pathname.split("/");
+  const last = wanted.at(-1) ?? "";
+  if (last.startsWith("*") && given.length >= wanted.length) {
+    const rest = given.splice(wanted.length - 1).join("/"); // as it came: its handler reads it
+    const before = paramsOf(wanted.slice(0, -1).join("/"), given.join("/"));
+    return before && { ...before, [last.slice(1)]: rest };
+  }
+  if (wanted.length !== given.length) return undefined;
+  const params: Record<string, string> = {};
+  for (const [at, segment] of wanted.entries()) {
+    const value = decoded(given[at] ?? "");
+    if (value === undefined) return undefined;
+    if (segment.startsWith(":")) params[segment.slice(1)] = value;
+    else if (segment !== value) return undefined;
+  }
+  return params;
+}
+
+function decoded(segment: string): string | undefined {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return undefined;
+  }
+}
+
+function refuse(socket: Duplex, { status, title, detail, headers }: HttpProblem): void {
+  const body = JSON.stringify({ type: "about:blank", status, title, detail });
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    "Content-Type: application/problem+json",
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    "Connection: close",
+  ];
+  // Half closed it would stay until the client closes its half: the server's own timeouts end with the upgrade.
+  const late = setTimeout(() => socket.destroy(), REFUSAL_MS);
+  socket.once("close", () => {
+    clearTimeout(late);
+  });
+  socket.once("finish", () => socket.destroy());
+  socket.end(`${lines.join("\r\n")}\r\n\r\n${body}`);
+}

@@ -1,0 +1,184 @@
+import type { Queryable } from "../../lib/postgres.ts";
+import type { Status } from "./types.ts";
+
+/** Lines of a history; the oldest go. */
+export const HISTORY_MAX = 1_000;
+
+/** Who may see an operation: undefined sees all. */
+export interface Viewer {
+  readonly organization: string | undefined;
+}
+
+/** One operation or workflow as the API shows it. */
+export interface Progress {
+  readonly workflow_id: string;
+  readonly kind: string;
+  readonly status: Status;
+  readonly percent_complete: number;
+  readonly message: string;
+  readonly step: string | null;
+  readonly resource_type: string;
+  readonly resource_id: string;
+  readonly project: string | null;
+  readonly started_by: string;
+  readonly summary: string;
+  readonly correlation_id: string | null;
+  readonly created_at: string;
+  readonly started_at: string | null;
+  readonly updated_at: string;
+  readonly ended_at: string | null;
+  readonly result: Readonly<Record<string, unknown>> | null;
+  readonly error: string | null;
+}
+
+export interface Line {
+  readonly workflow_id: string;
+  readonly line: number;
+  readonly at: string;
+  readonly status: Status;
+  readonly percent_complete: number;
+  readonly message: string;
+  readonly step: string | null;
+}
+
+const utc = (column: string): string =>
+  `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ${column}`;
+
+const PROGRESS = `id AS workflow_id, kind, status, percent_complete, message, step, resource_type, resource_id, project,
+  actor AS started_by, summary, correlation_id, ${["created_at", "started_at", "updated_at", "ended_at"].map(utc).join(", ")},
+  result, error`;
+const LINE = `operation_id AS workflow_id, line::int AS line, ${utc("at")}, status, percent_complete, message, step`;
+
+/** Writes the row's present state into its history; in the transaction of the change. */
+export async function appendLine(tx: Queryable, id: string): Promise<void> {
+  await tx.query(
+    `WITH now_so AS (
+       UPDATE hypervisor_operations SET updates = updates + 1, updated_at = now() WHERE id = $1
+       RETURNING id, updates, status, percent_complete, coalesce(error, message) AS message, step
+     ), gone AS (
+       DELETE FROM hypervisor_progress
+        WHERE operation_id = $1 AND line <= (SELECT updates FROM now_so) - ${HISTORY_MAX}
+     )
+     INSERT INTO hypervisor_progress (operation_id, line, status, percent_complete, message, step)
+     SELECT id, updates, status, percent_complete, message, step FROM now_so`,
+    [id],
+  );
+}
+
+/** Undefined also for another organization's. */
+export async function findProgress(
+  database: Queryable,
+  id: string,
+  { organization }: Viewer,
+): Promise<Progress | undefined> {
+  const { rows } = await database.query<Progress>(
+    `SELECT ${PROGRESS} FROM hypervisor_operations
+      WHERE id = $1 AND ($2::text IS NULL OR organization = $2)`,
+    [id, organization ?? null],
+  );
+  return rows[0];
+}
+
+export interface ProgressQuery {
+  readonly status?: Status | undefined;
+  readonly kind?: string | undefined;
+  readonly project?: string | undefined;
+  readonly resource_id?: string | undefined;
+  readonly limit: number;
+  /** Only those before this id. */
+  readonly before?: string | undefined;
+}
+
+/** The newest first. */
+export async function listProgress(
+  database: Queryable,
+  { status, kind, project, resource_id, limit, before }: ProgressQuery,
+  { organization }: Viewer,
+): Promise<readonly Progress[]> {
+  const { rows } = await database.query<Progress>(
+    `SELECT ${PROGRESS} FROM hypervisor_operations
+      WHERE ($1::text IS NULL OR organization = $1) AND ($2::text IS NULL OR status = $2)
+        AND ($3::text IS NULL OR kind = $3) AND ($4::text IS NULL OR project = $4)
+        AND ($5::text IS NULL OR resource_id = $5) AND ($6::text IS NULL OR id < $6)
+      ORDER BY id DESC LIMIT $7`,
+    [
+      ...[organization, status, kind, project, resource_id, before].map((each) => each ?? null),
+      limit,
+    ],
+  );
+  return rows;
+}
+
+/** Oldest first; lines after `after`. */
+export async function readHistory(
+  database: Queryable,
+  id: string,
+  { after, limit }: { readonly after: number; readonly limit: number },
+): Promise<readonly Line[]> {
+  const { rows } = await database.query<Line>(
+    `SELECT ${LINE} FROM hypervisor_progress WHERE operation_id = $1 AND line > $2 ORDER BY line LIMIT $3`,
+    [id, after, limit],
+  );
+  return rows;
+}
+
+/** How long the newest ones of a kind took that ended well, in seconds. */
+export async function readDurations(
+  database: Queryable,
+  kind: string,
+  limit: number,
+): Promise<readonly number[]> {
+  const { rows } = await database.query<{ seconds: number }>(
+    `SELECT extract(epoch FROM ended_at - started_at)::float8 AS seconds FROM hypervisor_operations
+      WHERE kind = $1 AND status = 'completed' AND started_at IS NOT NULL ORDER BY ended_at DESC LIMIT $2`,
+    [kind, limit],
+  );
+  return rows.map(({ seconds }) => seconds);
+}
+
+export interface Told {
+  readonly id: string;
+  readonly status: Status;
+  readonly percent: number;
+  readonly message: string;
+  readonly step: string | undefined;
+  readonly error: string | undefined;
+  readonly actor: string;
+  readonly ip: string;
+  readonly organization: string | undefined;
+}
+
+/** A workflow before its worker's next word. */
+export interface Before {
+  readonly kind: string;
+  readonly status: Status;
+}
+
+/** The row as it is now, locked until the transaction's end. */
+export async function lockWorkflow(tx: Queryable, id: string): Promise<Before | undefined> {
+  const { rows } = await tx.query<Before>(
+    "SELECT kind, status FROM hypervisor_operations WHERE id = $1 FOR UPDATE",
+    [id],
+  );
+  return rows[0];
+}
+
+/** A worker's word about its own workflow, which begins with the first one. */
+export async function tellWorkflow(tx: Queryable, told: Told): Promise<void> {
+  const { id, status, percent, message, step, error, actor, ip, organization } = told;
+  await tx.query(
+    `INSERT INTO hypervisor_operations AS old
+       (id, kind, resource_type, resource_id, organization, actor, ip, summary, status, percent_complete, message, step,
+        error, started_at, ended_at)
+     VALUES ($1, 'workflow', 'workflow', $1, $2, $3, $4, $1, $5, $6, $7, $8, $9, now(),
+             CASE WHEN $10 THEN now() END)
+     ON CONFLICT (id) DO UPDATE
+        SET status = excluded.status, percent_complete = excluded.percent_complete, message = excluded.message,
+            step = excluded.step, error = excluded.error, ended_at = excluded.ended_at`,
+    [
+      ...[id, organization ?? null, actor, ip, status, percent, message, step ?? null],
+      ...[error ?? null, ["completed", "failed", "cancelled"].includes(status)],
+    ],
+  );
+  await appendLine(tx, id);
+}

@@ -1,0 +1,187 @@
+import { z } from "zod";
+import type { Clock } from "../../lib/clock.ts";
+import type { Database, Queryable } from "../../lib/postgres.ts";
+import { HttpProblem } from "../../lib/problem.ts";
+import type { Call } from "../frame/call.ts";
+import { countOf } from "../frame/query.ts";
+import type { Router } from "../frame/router.ts";
+import { estimate } from "../operations/estimate.ts";
+import type { Follow } from "../operations/follow.ts";
+import {
+  findProgress,
+  HISTORY_MAX,
+  lockWorkflow,
+  readDurations,
+  readHistory,
+  tellWorkflow,
+  type Progress,
+  type Viewer,
+} from "../operations/progress-table.ts";
+import {
+  estimateSchema,
+  lineSchema,
+  progressSchema,
+  statusSchema,
+  workflowIdSchema,
+} from "../operations/shown-progress.ts";
+import { ENDED } from "../operations/types.ts";
+import { lineSchema as oneLineSchema } from "../people/names.ts";
+
+export interface ProgressDeps {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly follow: Follow;
+}
+
+const params = z.strictObject({ workflow_id: workflowIdSchema });
+const ITEM = "/progress/:workflow_id";
+/** Earlier operations of a kind that an estimate rests on. */
+const SAMPLES_MAX = 50;
+
+/** `/progress`: how far operations and workers' workflows are. */
+export function addProgressRoutes(router: Router, deps: ProgressDeps): void {
+  const { database, clock } = deps;
+  router.route(
+    {
+      method: "get",
+      path: ITEM,
+      permission: "progress:read",
+      summary: "how far an operation or a workflow is",
+      params,
+      answers: { 200: progressSchema },
+    },
+    async (call) => ({ status: 200, body: await known(database, call.params, call.principal) }),
+  );
+  router.route(
+    {
+      method: "get",
+      path: `${ITEM}/history`,
+      permission: "progress:read",
+      summary: `what was told of it, the oldest first; the last ${HISTORY_MAX} lines are kept`,
+      params,
+      query: z.strictObject({
+        after: countOf(0, 999_999_999).default(0),
+        limit: countOf(1, HISTORY_MAX).default(HISTORY_MAX),
+      }),
+      answers: {
+        200: z.object({ workflow_id: z.string(), history: z.array(lineSchema).readonly() }),
+      },
+    },
+    async ({ params: { workflow_id: id }, query, principal }) => {
+      await known(database, { workflow_id: id }, principal);
+      const history = await readHistory(database, id, query);
+      return { status: 200, body: { workflow_id: id, history } };
+    },
+  );
+  router.route(
+    {
+      method: "get",
+      path: `${ITEM}/estimate`,
+      permission: "progress:read",
+      summary: "when it will probably have ended, or that this is not known",
+      params,
+      answers: { 200: estimateSchema },
+    },
+    async (call) => {
+      const progress = await known(database, call.params, call.principal);
+      const seconds = await readDurations(database, progress.kind, SAMPLES_MAX);
+      return { status: 200, body: estimate(progress, seconds, clock.now()) };
+    },
+  );
+  addUpdate(router);
+  addSocket(router, deps);
+}
+
+function addSocket(router: Router, { database, follow }: ProgressDeps): void {
+  router.webSocket(
+    {
+      path: "/progress/ws",
+      permission: "progress:read",
+      summary: "each line of its history as it is written, as JSON; closed after the last one",
+      query: z.strictObject({
+        workflow_id: workflowIdSchema,
+        /** The last line that the client has. */
+        after: countOf(0, 999_999_999).default(0),
+      }),
+    },
+    async (call, upgrade) => {
+      const { workflow_id: id, after } = call.query;
+      await known(database, { workflow_id: id }, call.principal);
+      follow.open(upgrade, { id, after, principal: call.principal });
+    },
+  );
+}
+
+/** @throws HttpProblem 404, also for another organization's */
+async function known(
+  database: Queryable,
+  { workflow_id: id }: { readonly workflow_id: string },
+  viewer: Viewer,
+): Promise<Progress> {
+  const found = await findProgress(database, id, viewer);
+  if (found !== undefined) return found;
+  throw new HttpProblem(404, "Not found", `There is no operation ${JSON.stringify(id)}.`);
+}
+
+const updateSchema = z.strictObject({
+  workflow_id: workflowIdSchema,
+  percent_complete: z.number().min(0).max(100),
+  status: statusSchema.default("in_progress"),
+  message: oneLineSchema.default(""),
+  step: oneLineSchema.max(128).optional(),
+  /** Why it failed. */
+  error: oneLineSchema.optional(),
+});
+
+function addUpdate(router: Router): void {
+  router.route(
+    {
+      method: "post",
+      path: "/progress/update",
+      permission: "progress:update",
+      summary: "a worker tells how far its workflow is; the first word of it begins it",
+      body: updateSchema,
+      answers: { 200: progressSchema },
+      mutates: { action: "ProgressUpdated", resource: "workflow" },
+    },
+    async (call) => {
+      const { workflow_id: id, percent_complete: percent, status, ...rest } = call.body;
+      const subject = { id, summary: `Told that ${id} is ${status}, ${percent} %` };
+      return call.change(subject, async (tx) => {
+        await refuseForeign(tx, call);
+        const { name: actor, organization } = call.principal;
+        const { message, step, error } = rest;
+        const { ip } = call;
+        await tellWorkflow(tx, {
+          ...{ id, status, percent, message, step, error, actor, ip, organization },
+        });
+        return { status: 200, body: await known(tx, call.body, call.principal) };
+      });
+    },
+  );
+}
+
+/** @throws HttpProblem 404 for another organization's, 409 for an operation of the API's own or one that has ended */
+async function refuseForeign(
+  tx: Queryable,
+  {
+    body,
+    principal,
+  }: Pick<Call<unknown, unknown, z.output<typeof updateSchema>>, "body" | "principal">,
+): Promise<void> {
+  const { workflow_id: id } = body;
+  const before = await lockWorkflow(tx, id);
+  if (before === undefined) {
+    // Names that look like our own ids would be taken for operations.
+    if (id.startsWith("op_"))
+      throw new HttpProblem(404, "Not found", `There is no operation ${JSON.stringify(id)}.`);
+    return;
+  }
+  await known(tx, body, principal);
+  if (before.kind !== "workflow") {
+    const detail = `${id} is an operation of this API, which tells its progress itself.`;
+    throw new HttpProblem(409, "Conflict", detail);
+  }
+  if (ENDED.has(before.status))
+    throw new HttpProblem(409, "Conflict", `${id} has ended: ${before.status}.`);
+}

@@ -1,0 +1,328 @@
+import { z } from "zod";
+import type { Database, Queryable } from "../../lib/postgres.ts";
+import { HttpProblem } from "../../lib/problem.ts";
+import { oneTimePassword, weakness, type Passwords } from "../auth/password.ts";
+import type { Person } from "../auth/person.ts";
+import { endSessionsOf } from "../auth/sessions.ts";
+import { etagOf } from "../frame/etag.ts";
+import { countOf } from "../frame/query.ts";
+import type { Router } from "../frame/router.ts";
+import { requireMayGrant, requireMayManage } from "../people/grant.ts";
+import {
+  emailSchema,
+  passwordSchema,
+  permissionsSchema,
+  roleNameSchema,
+  slugSchema,
+  usernameSchema,
+} from "../people/names.ts";
+import {
+  listUsers,
+  lockPerson,
+  madeRole,
+  readUser,
+  requireOrganization,
+  requireOtherAdmin,
+  type User,
+} from "../people/users.ts";
+import type { Principal } from "../types.ts";
+
+interface UsersDeps {
+  readonly database: Database;
+  readonly passwords: Passwords;
+}
+
+const PAGE_MAX = 200;
+const COLLECTION = "/api/v1/users";
+const ITEM = "/api/v1/users/:username";
+
+const userSchema = z
+  .object({
+    username: z.string(),
+    email: z.string(),
+    role: z.string(),
+    permissions: z.array(z.string()),
+    organization: z.string().nullable(),
+    enabled: z.boolean(),
+    default_admin: z.boolean(),
+    has_password: z.boolean(),
+    must_change_password: z.boolean(),
+    created_at: z.string(),
+    updated_at: z.string(),
+    last_login_at: z.string().nullable(),
+  })
+  .meta({ id: "User" });
+const params = z.strictObject({ username: usernameSchema });
+/** They stand in the record for somebody else: the service itself, the configuration's token, whom nobody knows. */
+const RESERVED: ReadonlySet<string> = new Set(["fettle", "api-token", "anonymous", "system"]);
+
+const createSchema = z.strictObject({
+  username: usernameSchema.refine((name) => !RESERVED.has(name), { error: "is a reserved name" }),
+  email: emailSchema.default(""),
+  role: roleNameSchema,
+  permissions: permissionsSchema.default([]),
+  organization: slugSchema.nullable().default(null),
+  /** Left out: one is made up and shown once. null: none, for programs and people who sign in by OIDC. */
+  password: passwordSchema.nullable().optional(),
+});
+const updateSchema = z.strictObject({
+  email: emailSchema.optional(),
+  role: roleNameSchema.optional(),
+  permissions: permissionsSchema.optional(),
+  organization: slugSchema.nullable().optional(),
+  enabled: z.boolean().optional(),
+  /** Must be changed at the next login; null takes it away. */
+  password: passwordSchema.nullable().optional(),
+});
+
+/** `/api/v1/users`: people and programs, and what they may do. */
+export function addUserRoutes(router: Router, deps: UsersDeps): void {
+  const { database } = deps;
+  router.route(
+    {
+      method: "get",
+      path: COLLECTION,
+      permission: "user:read",
+      summary: "all users by name; `next` of an answer is `after` of the next request",
+      query: z.strictObject({
+        limit: countOf(1, PAGE_MAX).default(PAGE_MAX),
+        after: usernameSchema.optional(),
+      }),
+      answers: { 200: z.object({ users: z.array(userSchema), next: z.string().nullable() }) },
+    },
+    async ({ query: { limit, after }, principal: { organization } }) => {
+      const users = await listUsers(database, { organization, after, limit: limit + 1 });
+      const shown = users.slice(0, limit);
+      const next = users.length > limit ? (shown.at(-1)?.username ?? null) : null;
+      return { status: 200, body: { users: shown, next } };
+    },
+  );
+  router.route(
+    {
+      method: "get",
+      path: ITEM,
+      permission: "user:read",
+      summary: "one user",
+      params,
+      answers: { 200: userSchema },
+    },
+    async ({ params: { username }, principal }) =>
+      shown(200, await readUser(database, username, principal.organization)),
+  );
+  addCreate(router, deps);
+  addUpdate(router, deps);
+  addDelete(router, deps);
+}
+
+function shown<const S extends number>(status: S, user: User) {
+  return { status, body: user, headers: { ETag: etagOf(user.version) } };
+}
+
+function addCreate(router: Router, { passwords }: UsersDeps): void {
+  router.route(
+    {
+      method: "post",
+      path: COLLECTION,
+      permission: "user:create",
+      summary: "makes a user; without a password one is made up and shown once",
+      body: createSchema,
+      answers: { 201: userSchema.extend({ one_time_password: z.string().optional() }) },
+      mutates: {
+        action: "UserCreated",
+        resource: "user",
+        secretAnswer: true,
+        secretFields: ["password"],
+      },
+    },
+    async ({ body, principal, change }) => {
+      const { username, role, email, permissions } = body;
+      // Who belongs to an organization makes users of it.
+      const organization = body.organization ?? principal.organization ?? null;
+      const { hash, oneTime } = await firstPassword(passwords, body);
+      const facts = { role, permissions, organization };
+      const about = organization ?? undefined;
+      const subject = {
+        id: username,
+        summary: `Created the user ${username}`,
+        facts,
+        organization: about,
+      };
+      return change(subject, async (tx) => {
+        const grant = {
+          role,
+          permissions,
+          organization,
+          role_permissions: await madeRole(tx, role),
+        };
+        requireMayGrant(principal, grant);
+        await requireOrganization(tx, organization);
+        const { rowCount } = await tx.query(
+          `INSERT INTO hypervisor_users (username, email, role, permissions, organization_id, password_hash, must_change)
+           VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (username) DO NOTHING`,
+          [username, email, role, permissions, organization, hash, hash !== null],
+        );
+        if (rowCount === 0)
+          throw new HttpProblem(409, "Conflict", `There is a user ${JSON.stringify(username)}.`);
+        const { headers, body: user } = shown(201, await readUser(tx, username, undefined));
+        const secret = oneTime === undefined ? {} : { one_time_password: oneTime };
+        const place = { Location: `${COLLECTION}/${encodeURIComponent(username)}` };
+        return { status: 201, body: { ...user, ...secret }, headers: { ...headers, ...place } };
+      });
+    },
+  );
+}
+
+async function firstPassword(
+  passwords: Passwords,
+  {
+    username,
+    password,
+  }: { readonly username: string; readonly password?: string | null | undefined },
+): Promise<{ readonly hash: string | null; readonly oneTime?: string }> {
+  if (password === null) return { hash: null };
+  if (password !== undefined) return { hash: await hashed(passwords, password, username) };
+  const oneTime = oneTimePassword();
+  return { hash: await passwords.hash(oneTime), oneTime };
+}
+
+async function hashed(passwords: Passwords, password: string, username: string): Promise<string> {
+  const weak = weakness(password, username);
+  if (weak !== undefined) throw new HttpProblem(400, "Bad request", `password: ${weak}`);
+  return passwords.hash(password);
+}
+
+type Update = z.output<typeof updateSchema>;
+
+function addUpdate(router: Router, { passwords, database }: UsersDeps): void {
+  router.route(
+    {
+      method: "put",
+      path: ITEM,
+      permission: "user:update",
+      summary: "changes what is given of a user; other rights make its access tokens void",
+      params,
+      body: updateSchema,
+      answers: { 200: userSchema },
+      mutates: { action: "UserUpdated", resource: "user" },
+    },
+    async ({ params: { username }, body, principal, change, ifMatch }) => {
+      const { password } = body;
+      const hash =
+        typeof password === "string" ? await hashed(passwords, password, username) : password;
+      const said = { ...body, ...(password === undefined ? {} : { password: "changed" }) };
+      const subject = {
+        id: username,
+        summary: `Updated the user ${username}`,
+        facts: said,
+        organization: await recordOf(database, principal, username),
+      };
+      return change(subject, async (tx) => {
+        const before = await lockPerson(tx, username);
+        requireMayManage(principal, before);
+        ifMatch(etagOf((await readUser(tx, username, undefined)).version));
+        requireNotOneself(principal, username, body);
+        await requireAllowed(tx, principal, before, body);
+        await write(tx, username, { ...body, hash });
+        return shown(200, await readUser(tx, username, undefined));
+      });
+    },
+  );
+}
+
+/** Nobody sets their own rights, and their own password goes by /auth/password, which asks for the old one. */
+function requireNotOneself(principal: Principal, username: string, update: Update): void {
+  const { role, permissions, organization, enabled, password } = update;
+  if (principal.name !== username) return;
+  if ([role, permissions, organization, enabled].some((value) => value !== undefined))
+    throw new HttpProblem(403, "Not permitted", "Nobody changes their own rights.");
+  if (password !== undefined)
+    throw new HttpProblem(403, "Not permitted", "Your own password: POST /auth/password.");
+}
+
+async function requireAllowed(
+  tx: Queryable,
+  principal: Principal,
+  before: Person,
+  update: Update,
+): Promise<void> {
+  const { role = before.role, organization = before.organization } = update;
+  const given = [update.role, update.organization, update.permissions];
+  if (given.some((value) => value !== undefined)) {
+    const { permissions = role === "Custom" ? before.permissions : [] } = update;
+    const grant = { role, permissions, organization, role_permissions: await madeRole(tx, role) };
+    requireMayGrant(principal, grant);
+    await requireOrganization(tx, organization);
+  }
+  const after = { role, organization, enabled: update.enabled ?? before.enabled };
+  if (isAdmin(before) && !(isAdmin(after) && after.enabled))
+    await requireOtherAdmin(tx, before.username);
+}
+
+function isAdmin({ role, organization }: Pick<Person, "role" | "organization">): boolean {
+  return role === "Admin" && organization === null;
+}
+
+async function write(
+  tx: Queryable,
+  username: string,
+  update: Update & { readonly hash: string | null | undefined },
+): Promise<void> {
+  const { email, role, permissions, organization, enabled, hash } = update;
+  const rights = [role, permissions, organization, enabled, hash].some(
+    (each) => each !== undefined,
+  );
+  await tx.query(
+    `UPDATE hypervisor_users SET email = coalesce($2, email), role = coalesce($3, role),
+            permissions = CASE WHEN coalesce($3, role) = 'Custom' THEN coalesce($4, permissions) ELSE '{}' END,
+            organization_id = CASE WHEN $5 THEN $6 ELSE organization_id END,
+            enabled = coalesce($7, enabled),
+            password_hash = CASE WHEN $8 THEN $9 ELSE password_hash END,
+            must_change = CASE WHEN $8 THEN $9::text IS NOT NULL ELSE must_change END,
+            token_version = token_version + CASE WHEN $10 THEN 1 ELSE 0 END,
+            version = version + 1, updated_at = now()
+      WHERE username = $1`,
+    [
+      username,
+      email ?? null,
+      role ?? null,
+      permissions ?? null,
+      organization !== undefined,
+      organization ?? null,
+      enabled ?? null,
+      hash !== undefined,
+      hash ?? null,
+      rights,
+    ],
+  );
+  if (enabled === false || hash !== undefined) await endSessionsOf(tx, username, "admin");
+}
+
+function addDelete(router: Router, { database }: UsersDeps): void {
+  router.route(
+    {
+      method: "delete",
+      path: ITEM,
+      permission: "user:delete",
+      summary: "deletes a user with its tokens; never the default admin, nor the last one",
+      params,
+      answers: { 204: "nothing" },
+      mutates: { action: "UserDeleted", resource: "user" },
+    },
+    async ({ params: { username }, principal, change, ifMatch }) => {
+      const organization = await recordOf(database, principal, username);
+      const subject = { id: username, summary: `Deleted the user ${username}`, organization };
+      return change(subject, async (tx) => {
+        const person = await lockPerson(tx, username);
+        requireMayManage(principal, person);
+        ifMatch(etagOf((await readUser(tx, username, undefined)).version));
+        if (person.default_admin)
+          throw new HttpProblem(409, "Conflict", "The default admin cannot be deleted.");
+        if (principal.name === username)
+          throw new HttpProblem(409, "Conflict", "Nobody deletes themselves.");
+        if (isAdmin(person)) await requireOtherAdmin(tx, username);
+        await tx.query("DELETE FROM hypervisor_users WHERE username = $1", [username]);
+        return { status: 204 };
+      });
+    },
+  );
+}

@@ -1,0 +1,72 @@
+import type { Queryable } from "../../lib/postgres.ts";
+import type { Backend } from "../backends/types.ts";
+import { nextRuns } from "./cron.ts";
+import { retain, type Decision, type Keep } from "./retain.ts";
+
+/** Snapshots of a container by the clock. */
+export interface Schedule {
+  readonly id: string;
+  readonly project: string;
+  readonly container: string;
+  readonly name: string;
+  readonly cron: string;
+  readonly time_zone: string;
+  readonly enabled: boolean;
+  readonly keep: Keep;
+  readonly organization: string | null;
+  readonly created_by: string;
+  /** RFC 3339. */
+  readonly next_at: string | null;
+  readonly last_at: string | null;
+  readonly last_status: string | null;
+  readonly last_error: string | null;
+  readonly created_at: string;
+  readonly updated_at: string;
+  readonly version: number;
+}
+
+const utc = (column: string): string =>
+  `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS ${column}`;
+
+export const SCHEDULE = `id, project, container, name, cron, time_zone, enabled, keep, organization, created_by,
+  last_status, last_error, version::float8 AS version,
+  ${["next_at", "last_at", "created_at", "updated_at"].map(utc).join(", ")}`;
+
+/** When it shall run for the next time, counted from now. */
+export function nextOf(schedule: Pick<Schedule, "cron" | "time_zone" | "enabled">): Date | null {
+  const { cron, time_zone: timeZone, enabled } = schedule;
+  return enabled ? (nextRuns(cron, timeZone, new Date(), 1)[0] ?? null) : null;
+}
+
+export interface Retention {
+  readonly decisions: readonly Decision[];
+  /** Of the container, and none of this schedule's whole ones: they are never deleted by it. */
+  readonly untouched: readonly string[];
+  /** Ours, and not on the backend any more. */
+  readonly gone: readonly string[];
+}
+
+/** What becomes of a container's snapshots, as the backend has them now. */
+export async function retentionOf(
+  database: Queryable,
+  backend: Backend,
+  schedule: Pick<Schedule, "id" | "project" | "container" | "time_zone" | "keep">,
+  signal?: AbortSignal,
+): Promise<Retention> {
+  const { id, project, container, time_zone: timeZone, keep } = schedule;
+  const there = await backend.snapshots.list({ project, name: container }, { signal });
+  const names = new Set(there.map(({ name }) => name));
+  const { rows } = await database.query<{ snapshot: string; created_at: Date }>(
+    "SELECT snapshot, created_at FROM hypervisor_scheduled_snapshots WHERE schedule_id = $1 AND state = 'made'",
+    [id],
+  );
+  const made = rows
+    .filter(({ snapshot }) => names.has(snapshot))
+    .map(({ snapshot, created_at: createdAt }) => ({ snapshot, createdAt }));
+  const ours = new Set(made.map(({ snapshot }) => snapshot));
+  return {
+    decisions: retain(made, keep, timeZone),
+    untouched: [...names].filter((name) => !ours.has(name)),
+    gone: rows.map(({ snapshot }) => snapshot).filter((snapshot) => !names.has(snapshot)),
+  };
+}

@@ -1,0 +1,125 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, test } from "@jest/globals";
+import { openLxd } from "../../../hypervisor/backends/lxd/open.ts";
+import { startLxd, type Lxd } from "../../servers/lxd.ts";
+import { relayTo } from "../../servers/relay.ts";
+import { programPath } from "../../servers/unprivileged.ts";
+import { backendContract } from "./contract.ts";
+import { at, kindOf, LIMIT_MS } from "./contract/subject.ts";
+
+const run = promisify(execFile);
+let lxd: Lxd;
+
+backendContract(
+  "lxd",
+  [],
+  async () => {
+    lxd = await startLxd();
+    const { socket, image, stop } = lxd;
+    const backend = openLxd({ name: "lxd", address: { socket } });
+    const clusterAddress = `127.0.0.1:${lxd.port}`;
+    const engine = { console: "/dev/console", pool: "default", lingers: "; sleep 0.3" };
+    return { backend, image, ...engine, clusterAddress, stop };
+  },
+  ({ create }) => {
+    test("takes no variable with the end of a line in it, from whoever", async () => {
+      const environment = { A: "b\nlxc.hook.start = /bin/true" };
+      expect(await kindOf(create("hooked", { environment }))).toBe("invalid");
+    });
+    test("a second server joins by a token and leaves", joinsAndLeaves, LIMIT_MS);
+    test("answers over HTTPS to a client with a trusted certificate only", overHttps, LIMIT_MS);
+  },
+);
+
+async function joinsAndLeaves(): Promise<void> {
+  // Two that share a network, and so without bridges: the second would take those of the first for its own.
+  const one = await startLxd({ empty: true });
+  const other = await startLxd({ empty: true, beside: one });
+  const first = openLxd({ name: "lxd", address: { socket: one.socket } });
+  const second = openLxd({ name: "lxd", address: { socket: other.socket } });
+  // The member's certificate is fetched by us, who are not in that network.
+  const relay = await relayTo(one.pid, one.port);
+  try {
+    await first.clusters.join({ node: "node-1", address: `127.0.0.1:${one.port}` });
+    const token = await invite(one, "node-2");
+    const join = { node: "node-2", address: `127.0.0.1:${other.port}` };
+    const forged = forge(token, { fingerprint: "0".repeat(64) });
+    expect(await kindOf(second.clusters.join({ ...join, token: forged }))).toBe("unavailable");
+    expect(await second.clusters.join({ ...join, token })).toEqual({
+      clustered: true,
+      node: "node-2",
+      nodes: 2,
+    });
+    expect((await first.clusters.nodes({})).map(({ node }) => node)).toEqual(["node-1", "node-2"]);
+    await first.clusters.leave({ node: "node-2" });
+    expect(await first.clusters.info({})).toMatchObject({ nodes: 1 });
+  } finally {
+    await Promise.all([first.close(), second.close(), relay.stop()]);
+    await other.stop();
+    await one.stop();
+  }
+}
+
+/** As `lxc cluster add` prints it. */
+async function invite(member: Lxd, node: string): Promise<string> {
+  const { serverName, fingerprint, addresses, secret, expiresAt } = await member.invite(node);
+  const token = { server_name: serverName, fingerprint, addresses, secret, expires_at: expiresAt };
+  return Buffer.from(JSON.stringify(token)).toString("base64");
+}
+
+function forge(token: string, change: object): string {
+  const original = JSON.parse(Buffer.from(token, "base64").toString()) as object;
+  return Buffer.from(JSON.stringify({ ...original, ...change })).toString("base64");
+}
+
+async function overHttps(): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "fettle-lxd-"));
+  const relay = await relayTo(lxd.pid, lxd.port);
+  const url = `https://127.0.0.1:${lxd.port}`;
+  const { environment } = (await lxd.ask("GET", "/1.0")) as {
+    readonly environment: { readonly certificate: string };
+  };
+  const [trusted, stranger] = [await certificate(folder, "a"), await certificate(folder, "b")];
+  await lxd.ask("POST", "/1.0/certificates", {
+    type: "client",
+    name: "fettle",
+    certificate: trusted.cert.replaceAll(/-----[^-]+-----|\s/g, ""),
+  });
+  const open = (tls: object) => openLxd({ name: "lxd", address: { url, tls: () => tls } });
+  const ca = environment.certificate;
+  const backends = [open({ ca, ...trusted }), open({ ca, ...stranger }), open(trusted)];
+  const [known, unknown, gullible] = backends;
+  try {
+    expect(await known?.containers.get(at("many-07"))).toMatchObject({ status: "stopped" });
+    expect(await kindOf(unknown?.containers.get(at("many-07")) ?? Promise.resolve())).toBe(
+      "unavailable",
+    );
+    // Without its certificate nobody may say that it is the server.
+    expect(await kindOf(gullible?.containers.get(at("many-07")) ?? Promise.resolve())).toBe(
+      "unavailable",
+    );
+    await known?.containers.act({ ...at("many-07"), action: "start" });
+    const size = { columns: 80, rows: 24 };
+    const command = ["sh", "-c", "exit 4"];
+    const terminal = await known?.terminals.open({ ...at("many-07"), ...size, command });
+    terminal?.stream.resume();
+    expect(await terminal?.exitCode).toBe(4);
+  } finally {
+    await Promise.all(backends.map(async (each) => each.close()));
+    await relay.stop();
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function certificate(folder: string, name: string) {
+  const [key, cert] = [join(folder, `${name}.key`), join(folder, `${name}.crt`)];
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+  const subject = ["-nodes", "-days", "2", "-subj", `/CN=${name}`];
+  const files = ["-keyout", key, "-out", cert];
+  await run(programPath("OPENSSL"), ["req", "-x509", ...curve, ...subject, ...files]);
+  return { key: await readFile(key, "utf8"), cert: await readFile(cert, "utf8") };
+}

@@ -1,0 +1,35 @@
+import { openDocker } from "../../../hypervisor/backends/docker/open.ts";
+import { startPodman } from "../../servers/docker.ts";
+import { backendContract } from "./contract.ts";
+import { engineContract } from "./contract/engine.ts";
+
+/** Ends at once when it is asked to; a bare `sleep` as the first process would have to be killed. */
+const STAYS = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done";
+
+let socket = "";
+
+backendContract(
+  "podman",
+  [
+    "containers.update",
+    "storage.createPool",
+    "storage.removePool",
+    "network.interfaces",
+    ...["info", "nodes", "join", "leave"].map((verb) => `clusters.${verb}`),
+  ],
+  async () => {
+    const { image, stop, ...engine } = await startPodman();
+    ({ socket } = engine);
+    return {
+      backend: openDocker({ name: "podman", address: { socket } }),
+      image,
+      command: ["sh", "-c", STAYS],
+      console: "/proc/1/fd/1",
+      pool: "local",
+      stop,
+    };
+  },
+  (subject) => {
+    engineContract(subject, () => socket);
+  },
+);

@@ -1,0 +1,118 @@
+import { request } from "node:http";
+import { connect } from "node:net";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { z } from "zod";
+import { givenFrame, rowsOf, type Frame } from "./given.ts";
+
+let frame: Frame;
+let opened: unknown[] = [];
+beforeAll(async () => {
+  frame = await givenFrame({
+    people: {
+      ana: { role: "Admin", permissions: ["*"] },
+      otto: { role: "Operator", permissions: ["logs:read"] },
+    },
+    origins: ["https://console.example.com"],
+    add: (router) => {
+      router.webSocket(
+        {
+          path: "/ws/terminal/:name",
+          permission: "container:exec",
+          summary: "a terminal",
+          params: z.strictObject({ name: z.string().regex(/^[a-z-]+$/) }),
+          query: z.strictObject({ project: z.string().default("default") }),
+        },
+        async ({ params, query, principal }, { socket }) => {
+          opened.push([principal.name, params.name, query.project]);
+          socket.end("HTTP/1.1 101 Switching Protocols\r\nConnection: close\r\n\r\n");
+          return Promise.resolve();
+        },
+      );
+    },
+  });
+});
+afterAll(async () => frame.stop());
+
+async function open(path: string, headers: Readonly<Record<string, string>> = {}) {
+  opened = [];
+  const { hostname, port } = new URL(frame.url);
+  return new Promise<number>((resolve, reject) => {
+    const upgrade = request({
+      hostname,
+      port,
+      path,
+      headers: { connection: "Upgrade", upgrade: "websocket", ...headers },
+    });
+    upgrade.on("upgrade", ({ statusCode = 0 }, socket) => {
+      socket.destroy();
+      resolve(statusCode);
+    });
+    upgrade.on("response", (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    upgrade.on("error", reject);
+    upgrade.end();
+  });
+}
+
+const ana = { authorization: "Bearer ana" };
+
+test.each([
+  ["a token in the header", "/ws/terminal/web", ana],
+  ["a token as subprotocol", "/ws/terminal/web", { "sec-websocket-protocol": "tty, bearer.ana" }],
+  ["a listed origin", "/ws/terminal/web", { ...ana, origin: "https://console.example.com" }],
+])("%s opens it", async (_what, path, headers) => {
+  expect(await open(path, headers)).toBe(101);
+  expect(opened).toEqual([["ana", "web", "default"]]);
+});
+
+test.each([
+  ["no token", "/ws/terminal/web", {}, 401],
+  ["a wrong token", "/ws/terminal/web", { authorization: "Bearer x" }, 401],
+  ["a token in the address", "/ws/terminal/web?token=ana", {}, 401],
+  ["no permission", "/ws/terminal/web", { authorization: "Bearer otto" }, 403],
+  ["the origin null", "/ws/terminal/web", { ...ana, origin: "null" }, 403],
+  ["another origin", "/ws/terminal/web", { ...ana, origin: "https://evil.example.com" }, 403],
+  ["a name that is a path", "/ws/terminal/..%2f..", ana, 400],
+  ["an unknown parameter", "/ws/terminal/web?projekt=a", ana, 400],
+  ["a parameter twice", "/ws/terminal/web?project=a&project=b", ana, 400],
+  ["another address", "/ws/other", ana, 404],
+  ["a broken address", "/ws/terminal/%ff", ana, 404],
+])("%s: the protocol is not switched", async (_what, path, headers, status) => {
+  expect(await open(path, headers)).toBe(status);
+  expect(opened).toEqual([]);
+});
+
+test("who is refused and does not hang up is hung up on", async () => {
+  const { hostname, port } = new URL(frame.url);
+  const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
+  const refused = new Promise((resolve) => socket.once("data", resolve));
+  const gone = new Promise<string>((resolve) =>
+    socket.on("error", ({ message }) => {
+      resolve(message);
+    }),
+  );
+  socket.write(
+    "GET /ws/terminal/web HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+  );
+  expect(String(await refused)).toMatch(/^HTTP\/1.1 401 /);
+
+  const talking = setInterval(() => socket.write("x"), 20); // only a connection that is closed refuses it
+
+  expect(await gone).toMatch(/ECONNRESET|EPIPE/);
+  clearInterval(talking);
+  socket.destroy();
+});
+
+test("a refusal is on record", async () => {
+  await open("/ws/terminal/web", { authorization: "Bearer otto" });
+
+  expect((await rowsOf(frame.database)).at(-1)).toMatchObject({
+    actor: "otto",
+    event: "AccessDenied",
+    result: "Refused",
+    target: "hypervisor//route/web",
+    ip: "127.0.0.1",
+  });
+});
