@@ -55,7 +55,7 @@ export default {
     rule("nothing-imports-tests", { pathNot: "^test/" }, { path: "^test/" }),
     rule(
       "no-dev-deps-in-production",
-      { pathNot: "^test/|\\.config\\.(js|ts)$" },
+      { pathNot: "^(test|ops)/|\\.config\\.(js|ts)$" },
       { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only"] },
     ),
     rule("nothing-unresolved", {}, { couldNotResolve: true }),

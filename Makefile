@@ -3,7 +3,8 @@ SHELL := /bin/sh
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 JEST := node --experimental-vm-modules --disable-warning=ExperimentalWarning node_modules/jest/bin/jest.js
 
-.PHONY: demo test soak check bench format install env-example up down logs ps rebuild clean clean-all
+.PHONY: demo test soak check bench format install env-example generate dr-drill failover notify retrain migrate-dry-run migrate \
+	audit-dependencies package up down logs ps rebuild clean clean-all
 
 # npm writes this file at the end of an install: it is newer than the lock exactly when node_modules is complete.
 INSTALLED := node_modules/.package-lock.json
@@ -23,18 +24,42 @@ test: ## install what the tests need and run them (T=path narrows it)
 soak: $(INSTALLED) ## the long tests: minutes of outages (T=path narrows it)
 	@ops/timed "make soak" ops/test/services run -- $(JEST) --testPathIgnorePatterns=/node_modules/ --runInBand $(or $(T),test/soak)
 
-check: $(INSTALLED) ## types, lint, format, import rules, dead code
+check: $(INSTALLED) ## types, lint, format, import rules, dead code, everything under ops/
 	@npm run --silent check:types
 	@npm run --silent check:lint
 	@npm run --silent check:format
 	@npm run --silent check:imports >/dev/null || npm run --silent check:imports
 	@npm run --silent check:dead
+	@npm run --silent check:ops
 
 bench: $(INSTALLED) ## measure (T=name narrows it); figures and their meaning: docs/benchmarks.md
 	@for file in test/bench/$(or $(T),*).ts; do ops/test/services run -- node --expose-gc $$file || exit 1; done
 
 format: $(INSTALLED) ## write the code in the agreed format
 	@prettier --write --log-level warn .
+
+generate: $(INSTALLED) ## write the files that programs make: Alertmanager's configuration, dashboards, manifests, graphs
+	@node ops/generate.ts
+
+dr-drill: $(INSTALLED) ## restore a backup into a scratch database, live on it, report it (docs/operations.md has the variables)
+	@node ops/dr-drill.ts
+
+failover: ## make the standby database the primary (docs/operations.md)
+	@node ops/failover.ts
+notify: ## tell the channels that are set NOTIFY_TEXT
+	@node ops/notify.ts
+retrain: ## train the detector's model on your own past (FROM=14d)
+	@bin/fettle train --from $(or $(FROM),14d)
+migrate-dry-run: ## what the schema lacks
+	@bin/fettle migrate --dry-run
+migrate: ## bring the schema up to date
+	@bin/fettle migrate
+audit-dependencies: ## known weaknesses of what is installed in production
+	@npm audit --omit=dev --audit-level=high
+package: ## the release's files: sources, and what they consist of (CycloneDX)
+	@mkdir -p dist
+	@npm pack --silent --pack-destination dist >/dev/null
+	@npm sbom --omit=dev --sbom-format=cyclonedx > dist/sbom.cdx.json
 
 env-example: $(INSTALLED) ## write .env.example from the tables of variables
 	@node ops/env-example.ts
@@ -51,6 +76,6 @@ rebuild: ## build without the cache
 	docker compose build --no-cache
 clean: ## remove what the demo made
 	rm -rf demo-*
-clean-all: clean ## also remove containers, their volumes (the database!) and .fettle (its keys!)
-	rm -rf .fettle
+clean-all: clean ## also remove containers, their volumes (the database!), .fettle (its keys!) and what lies in sftp/
+	rm -rf .fettle sftp
 	docker compose down --volumes

@@ -5,6 +5,7 @@ import { addAlertCommands } from "./commands/alerts.ts";
 import { addApprovalCommands } from "./commands/approval.ts";
 import { addAuditCommands } from "./commands/audit.ts";
 import { addBacktestPolicyCommands } from "./commands/backtest-policy.ts";
+import { addBackupCommands } from "./commands/backup.ts";
 import { addBreakerCommands } from "./commands/breaker.ts";
 import { addCatalogCommands } from "./commands/catalog.ts";
 import { addDatabaseCommands } from "./commands/database.ts";
@@ -54,6 +55,7 @@ export async function runCommandLine(args: readonly string[], context: Context):
     addDemoCommand,
     addServiceCommands,
     addDatabaseCommands,
+    addBackupCommands,
     addDoctorCommand,
     addAlertCommands,
     addRunCommands,

@@ -30,6 +30,8 @@ export function demoEnvironment(env: Environment, settings: DemoSettings): Envir
     RUNBOOKS_PORT: "0",
     EXPORTER_PORT: "0",
     HYPERVISOR_PORT: "0",
+    HYPERVISOR_BACKEND: "memory",
+    HYPERVISOR_ADMIN_PASSWORD: randomBytes(24).toString("base64url"), // nobody signs in: none is to be printed
     RUNBOOK_AUTOFIX_ENABLED: "true",
     RUNBOOK_AUTOFIX_DRY_RUN: "true",
     RUNBOOK_AUTOFIX_POLICY:

@@ -14,14 +14,16 @@ export class MissingProgramsError extends Error {
  * Finds every program that the tests need; installs what is missing when we are root and apt-get is there.
  *
  * @param notice told before something takes long
+ * @param only the variables of those that are wanted; all when left out
  * @throws MissingProgramsError naming each missing program and the command that installs it
  */
 export function ensurePrograms(
   env: NodeJS.ProcessEnv,
   notice: (line: string) => void,
+  only?: readonly string[],
 ): Search["found"] {
   const folders = searchFolders(env);
-  const before = searchPrograms(folders);
+  const before = searchPrograms(folders, only);
   if (before.missing.length === 0) return before.found;
 
   const aptGet = findExecutable("apt-get", folders);
@@ -30,7 +32,7 @@ export function ensurePrograms(
   notice(`installing ${packages.join(" ")}`);
   const failure = install(aptGet, packages, env);
 
-  const after = searchPrograms(searchFolders(env));
+  const after = searchPrograms(searchFolders(env), only);
   if (after.missing.length > 0) throw missing(after, failure);
   return after.found;
 }

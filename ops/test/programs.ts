@@ -18,6 +18,9 @@ interface Program {
 const PROGRAMS: readonly Program[] = [
   { variable: "POSTGRES", names: ["postgres"], package: "postgresql" },
   { variable: "INITDB", names: ["initdb"], package: "postgresql" },
+  { variable: "PSQL", names: ["psql"], package: "postgresql-client" },
+  { variable: "PG_DUMP", names: ["pg_dump"], package: "postgresql-client" },
+  { variable: "PG_RESTORE", names: ["pg_restore"], package: "postgresql-client" },
   { variable: "REDIS_SERVER", names: ["redis-server"], package: "redis-server" },
   { variable: "PROMETHEUS", names: ["prometheus"], package: "prometheus" },
   { variable: "PROMTOOL", names: ["promtool"], package: "prometheus" },
@@ -34,6 +37,18 @@ const PROGRAMS: readonly Program[] = [
   { variable: "GPGCONF", names: ["gpgconf"], package: "gnupg" },
   { variable: "OPENSSL", names: ["openssl"], package: "openssl" },
   { variable: "CHROMIUM", names: ["chromium"], package: "chromium" },
+  // Engines of containers, and what they call: without nft a killed LXD cannot make its bridge again.
+  { variable: "UNSHARE", names: ["unshare"], package: "util-linux" },
+  { variable: "NSENTER", names: ["nsenter"], package: "util-linux" },
+  { variable: "BUSYBOX", names: ["busybox"], package: "busybox-static" },
+  { variable: "LXD", names: ["lxd"], package: "lxd" },
+  { variable: "NFT", names: ["nft"], package: "nftables" },
+  { variable: "DNSMASQ", names: ["dnsmasq"], package: "dnsmasq-base" },
+  { variable: "DOCKERD", names: ["dockerd"], package: "docker.io" },
+  { variable: "IPTABLES", names: ["iptables"], package: "iptables" },
+  { variable: "PODMAN", names: ["podman"], package: "podman" },
+  { variable: "RUNC", names: ["runc"], package: "runc" },
+  { variable: "NETAVARK", names: ["netavark"], package: "netavark" },
   {
     variable: "PYTHON",
     names: ["python3"],
@@ -49,11 +64,12 @@ export interface Search {
   readonly missing: readonly { readonly name: string; readonly package: string }[];
 }
 
-/** Looks for every needed program on `folders`. */
-export function searchPrograms(folders: readonly string[]): Search {
+/** Looks for every needed program on `folders`, or only for those whose variable is in `only`. */
+export function searchPrograms(folders: readonly string[], only?: readonly string[]): Search {
   const found: Record<string, string> = {};
   const missing: { name: string; package: string }[] = [];
   for (const program of PROGRAMS) {
+    if (only?.includes(program.variable) === false) continue;
     const path = locate(program, folders);
     if (path === undefined)
       missing.push({ name: program.names.join("|"), package: program.package });
@@ -67,7 +83,8 @@ export function searchFolders(env: NodeJS.ProcessEnv): readonly string[] {
   const only = env["FETTLE_TEST_SEARCH_PATH"];
   if (only !== undefined) return only.split(delimiter);
   const path = (env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
-  return [...path, ...postgresqlFolders(), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"];
+  const debian = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/usr/lib/podman"];
+  return [...path, ...postgresqlFolders(), ...debian];
 }
 
 /** The path of an executable of this name, or undefined. */

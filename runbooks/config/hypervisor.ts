@@ -12,7 +12,7 @@ export const hypervisorVariables = {
   hypervisorToken: optional(
     "RUNBOOK_HYPERVISOR_TOKEN",
     secret,
-    "API token for the hypervisor; it needs container:read and container:restart",
+    "API token for the hypervisor; it needs container:read, container:start and container:stop",
   ),
   hypervisorCaFile: optional(
     "RUNBOOK_HYPERVISOR_CA_FILE",

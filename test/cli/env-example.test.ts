@@ -6,9 +6,9 @@ test(".env.example holds exactly the services' variables (make env-example write
   expect(readFileSync(".env.example", "utf8")).toBe(renderEnvExample(await envSections()));
 });
 
-/** One database, one secret between detector and runbooks, one Prometheus, one key that signs the record and its exports. */
+/** One database, one secret between detector and runbooks, one Prometheus, one cluster, one key that signs the record and its exports. */
 const SAME_FOR_ALL =
-  /^(AIOPS_(DATABASE_URL|WEBHOOK_SECRET)|AUDIT_SIGNING_KEY_(FILE|NAME)|PROM_(URL|TOKEN|TENANT|USERNAME|PASSWORD|(CA|CERT|KEY)_FILE))$/;
+  /^(KUBECONFIG|AIOPS_(DATABASE_URL|WEBHOOK_SECRET)|AUDIT_SIGNING_KEY_(FILE|NAME)|PROM_(URL|TOKEN|TENANT|USERNAME|PASSWORD|(CA|CERT|KEY)_FILE))$/;
 
 test("no two services mean different things by one name", async () => {
   const abouts = new Map<string, string[]>();

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import AxeBuilder from "@axe-core/playwright";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Browser, BrowserContext } from "playwright-core";
-import { freePort } from "../../lib/free-port.ts";
 import { startFettle, waitUntil, type FettleProcess } from "../fakes/fettle.ts";
 import { noiseAt, startMetricsTarget, type MetricsTarget } from "../fakes/metrics-target.ts";
 import { startChromium } from "../servers/chromium.ts";
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { startPrometheus, type Prometheus } from "../servers/prometheus.ts";
+import { ownPort } from "../servers/unprivileged.ts";
 
 const HISTORY_SECONDS = 2_000;
 const TOKEN = "0123456789abcdef0123456789abcdef";
@@ -25,13 +25,13 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "pages-"));
   testDatabase = await createTestDatabase();
   target = await startMetricsTarget(0.3);
-  const detectorPort = await freePort();
+  const detectorPort = await ownPort();
   prometheus = await startPrometheus({
     scrape: [
       { job: "shop", target: target.target },
       { job: "detector", target: `127.0.0.1:${detectorPort}` },
     ],
-    rules: [await readFile("ops/prometheus/fettle-rules.yml", "utf8")],
+    rules: [await readFile("ops/prometheus/rules/aiops.yml", "utf8")],
     history: historyOf(target.target),
   });
   await prometheus.waitForTarget("shop");

@@ -15,7 +15,7 @@ import { startSftpServer } from "../servers/openssh.ts";
 import { createTestDatabase } from "../servers/postgres.ts";
 import { startPrometheus } from "../servers/prometheus.ts";
 import { openEnvelopeByPython } from "../servers/python.ts";
-import { freePort } from "../../lib/free-port.ts";
+import { ownPort } from "../servers/unprivileged.ts";
 
 /** What is stopped at the end, in the reverse order. */
 const stops: (() => Promise<unknown>)[] = [];
@@ -53,7 +53,7 @@ async function startWorld() {
     }),
   );
   const collector = stopping(await startOtlpCollector());
-  const [detectorPort, runbooksPort] = [await freePort(), await freePort()];
+  const [detectorPort, runbooksPort] = [await ownPort(), await ownPort()];
   const receiverUrl = `http://127.0.0.1:${runbooksPort}/alertmanager`;
   const alertmanager = stopping(
     await startAlertmanager({ receiverUrl, bearerToken: TOKEN, groupInterval: "1s" }),
@@ -64,7 +64,7 @@ async function startWorld() {
         { job: "shop", target: target.target },
         { job: "detector", target: `127.0.0.1:${detectorPort}` },
       ],
-      rules: [await readFile("ops/prometheus/fettle-rules.yml", "utf8")],
+      rules: [await readFile("ops/prometheus/rules/aiops.yml", "utf8")],
       alertmanagerUrl: alertmanager.url,
     }),
   );

@@ -183,6 +183,12 @@ function act({ request, response, url, name }: Call, state: State): void {
   }
   const object = state.objects.get(name);
   if (object === undefined) refuse(response, 404, `No such object: ${name}`);
+  else if (request.method === "DELETE" && object.retention !== undefined)
+    refuse(
+      response,
+      403,
+      `Object '${state.bucket}/${name}' is subject to object retention and cannot be deleted until ${object.retention.retainUntilTime}`,
+    );
   else if (request.method === "DELETE") {
     state.objects.delete(name);
     response.writeHead(204).end();
@@ -209,9 +215,11 @@ function list(response: ServerResponse, { searchParams: query }: URL, state: Sta
   sendJson(response, 200, { kind: "storage#objects", items, ...next });
 }
 
-function shown({ name, content, contentType, metadata, generation }: GcsObject, bucket: string) {
+function shown(object: GcsObject, bucket: string) {
+  const { name, content, contentType, metadata, generation, retention } = object;
   return {
     kind: "storage#object",
+    retention,
     name,
     bucket,
     contentType,

@@ -88,13 +88,15 @@ async function start(
 function createVault() {
   const key = randomBytes(32);
   return {
-    seal: (plaintext: Buffer): Buffer => {
+    /** @param context must be given again to open it */
+    seal: (plaintext: Buffer, context?: unknown): Buffer => {
       const nonce = randomBytes(12);
-      const cipher = createCipheriv("aes-256-gcm", key, nonce);
+      const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(canonical(context));
       return Buffer.concat([nonce, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
     },
-    open: (sealed: Buffer): Buffer | undefined => {
+    open: (sealed: Buffer, context?: unknown): Buffer | undefined => {
       const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, 12));
+      decipher.setAAD(canonical(context));
       decipher.setAuthTag(sealed.subarray(-16));
       try {
         return Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()]);
@@ -103,6 +105,12 @@ function createVault() {
       }
     },
   };
+}
+
+/** The order of a context's members says nothing. */
+function canonical(context: unknown): Buffer {
+  const pairs = Object.entries((context ?? {}) as Record<string, string>);
+  return Buffer.from(JSON.stringify(pairs.toSorted(([a], [b]) => (a < b ? -1 : 1))));
 }
 
 function flipped(base64: unknown): string {
@@ -125,12 +133,12 @@ export async function startAwsKms(account: AwsKey): Promise<FakeKms & { readonly
       if (!isSigned(request, account)) return refused("InvalidSignatureException");
       if (body["KeyId"] !== ARN && body["KeyId"] !== "alias/audit")
         return refused("NotFoundException");
-      if (body["EncryptionContext"] !== undefined) return refused("InvalidCiphertextException");
+      const context = body["EncryptionContext"];
       if (request.headers["x-amz-target"] === "TrentService.Encrypt") {
-        const sealed = vault.seal(Buffer.from(String(body["Plaintext"]), "base64"));
+        const sealed = vault.seal(Buffer.from(String(body["Plaintext"]), "base64"), context);
         return { status: 200, body: { CiphertextBlob: sealed.toString("base64"), KeyId: ARN } };
       }
-      const opened = vault.open(Buffer.from(String(body["CiphertextBlob"]), "base64"));
+      const opened = vault.open(Buffer.from(String(body["CiphertextBlob"]), "base64"), context);
       if (opened === undefined) return refused("InvalidCiphertextException");
       return { status: 200, body: { Plaintext: opened.toString("base64"), KeyId: ARN } };
     },

@@ -10,7 +10,13 @@ export type StoreFault =
   | { readonly kind: "none" }
   /** One bit of what arrives is stored as another one. */
   | { readonly kind: "corrupt" }
-  | { readonly kind: "status"; readonly status: number; readonly code: string };
+  | {
+      readonly kind: "status";
+      readonly status: number;
+      readonly code: string;
+      /** Of S3: only these requests; all when undefined. */
+      readonly methods?: readonly string[];
+    };
 
 export interface FakeS3 {
   readonly url: string;
@@ -21,6 +27,12 @@ export interface FakeS3 {
   /** Uploads in parts that were neither completed nor aborted: they cost money for ever. */
   readonly openUploads: () => number;
   readonly setFault: (fault: StoreFault) => void;
+  /** Object Lock that somebody else sets, or takes away. */
+  readonly setLock: (key: string, lock: string | undefined) => void;
+  /** Nobody may see locks from now on: HEAD leaves them out. */
+  readonly hideLocks: () => void;
+  /** Keys that were asked to be deleted, in order. */
+  readonly markers: readonly string[];
   readonly stop: () => Promise<void>;
 }
 
@@ -39,7 +51,9 @@ interface State {
   readonly key: AwsKey;
   readonly objects: Map<string, StoredObject>;
   readonly uploads: Map<string, Map<number, Buffer>>;
+  readonly markers: string[];
   fault: StoreFault;
+  hidesLocks: boolean;
 }
 
 /** S3's protocol as far as it is used: it checks each signature and each checksum that it is given, and works out its own. */
@@ -50,7 +64,9 @@ export async function startS3(bucket = "diagnostics"): Promise<FakeS3> {
     key,
     objects: new Map(),
     uploads: new Map(),
+    markers: [],
     fault: { kind: "none" },
+    hidesLocks: false,
   };
   const server = createServer((request, response) => {
     answer(request, response, state).catch(() => request.socket.destroy());
@@ -65,6 +81,14 @@ export async function startS3(bucket = "diagnostics"): Promise<FakeS3> {
     openUploads: () => state.uploads.size,
     setFault: (fault) => {
       state.fault = fault;
+    },
+    markers: state.markers,
+    hideLocks: () => {
+      state.hidesLocks = true;
+    },
+    setLock: (key, lock) => {
+      const { lock: _before, ...object } = state.objects.get(key) as StoredObject;
+      state.objects.set(key, lock === undefined ? object : { ...object, lock });
     },
     stop: async () => {
       server.close();
@@ -93,7 +117,8 @@ async function answer(
   const body = await buffer(request);
   try {
     const { fault } = state;
-    if (fault.kind === "status") throw new S3Error(fault.status, fault.code);
+    if (fault.kind === "status" && fault.methods?.includes(request.method ?? "") !== false)
+      throw new S3Error(fault.status, fault.code);
     if (!isSigned(request, state.key)) throw new S3Error(403, "SignatureDoesNotMatch");
     const { pathname, searchParams: query } = new URL(request.url ?? "/", "http://any");
     const [, bucket, ...rest] = pathname.split("/").map(decodeURIComponent);
@@ -126,7 +151,7 @@ interface Call {
 
 function act(call: Call, state: State): void {
   const { request, query } = call;
-  const about = ["uploads", "uploadId"].filter((name) => query.has(name));
+  const about = ["uploads", "uploadId", "retention"].filter((name) => query.has(name));
   const operation = OPERATIONS[[request.method, ...about].join(" ")];
   if (operation === undefined) throw new S3Error(501, "NotImplemented");
   operation(call, state);
@@ -145,9 +170,12 @@ const OPERATIONS: Readonly<Record<string, ((call: Call, state: State) => void) |
     if (call.key === "") list(call, state);
     else getObject(call, state);
   },
+  "GET retention": getRetention,
   HEAD: getObject,
-  DELETE: ({ response, key }, { objects }) => {
-    objects.delete(key);
+  // As with Object Lock, which takes versions: what is locked is hidden by a marker, and the answer is the same.
+  DELETE: ({ response, key }, { objects, markers }) => {
+    if (objects.has(key)) markers.push(key);
+    if (objects.get(key)?.lock === undefined) objects.delete(key);
     response.writeHead(204).end();
   },
 };
@@ -230,13 +258,26 @@ function complete(call: Call, state: State): void {
   );
 }
 
-function getObject({ request, response, key }: Call, { objects }: State): void {
+function getRetention({ response, key }: Call, { objects, hidesLocks }: State): void {
+  if (hidesLocks) throw new S3Error(403, "AccessDenied");
+  const object = objects.get(key);
+  if (object === undefined) throw new S3Error(404, "NoSuchKey");
+  const [mode, until] = (object.lock ?? "").split(" ");
+  if (until === undefined) throw new S3Error(404, "NoSuchObjectLockConfiguration");
+  sendXml(
+    response,
+    `<Retention><Mode>${mode}</Mode><RetainUntilDate>${until}</RetainUntilDate></Retention>`,
+  );
+}
+
+function getObject({ request, response, key }: Call, { objects, hidesLocks }: State): void {
   const object = objects.get(key);
   if (object === undefined) throw new S3Error(404, "NoSuchKey");
   response.writeHead(200, {
     etag: object.etag,
     "content-length": object.content.length,
     "content-type": object.contentType,
+    ...(hidesLocks ? {} : lockHeaders(object)),
     ...(request.headers["x-amz-checksum-mode"] === undefined || object.checksum === undefined
       ? {}
       : { "x-amz-checksum-sha256": object.checksum }),
@@ -245,6 +286,12 @@ function getObject({ request, response, key }: Call, { objects }: State): void {
     ),
   });
   response.end(request.method === "HEAD" ? undefined : object.content);
+}
+
+function lockHeaders({ lock }: StoredObject): Record<string, string> {
+  const [mode, until] = (lock ?? "").split(" ");
+  if (mode === undefined || until === undefined) return {};
+  return { "x-amz-object-lock-mode": mode, "x-amz-object-lock-retain-until-date": until };
 }
 
 /** Few on a page, so that the next page is asked for. */

@@ -1,10 +1,7 @@
-import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { appendFile, cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { promisify } from "node:util";
+import { appendFile, mkdir, readFile, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { check, copySources } from "./given-copy.ts";
 
 /** What is planted into a copy of the sources: a line at the end of a file, which is new or one of ours. */
 const PLANTED: Readonly<Record<string, string>> = {
@@ -58,36 +55,10 @@ beforeAll(async () => {
 });
 afterAll(async () => rm(copy, { recursive: true, force: true }));
 
-/** The files of the working tree as they are now, without those that git ignores. */
-async function copySources(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "fettle-checks-"));
-  const { stdout } = await promisify(execFile)("git", ["ls-files", "-co", "--exclude-standard"]);
-  for (const path of stdout.trimEnd().split("\n").filter(existsSync)) {
-    await mkdir(join(folder, dirname(path)), { recursive: true });
-    await cp(path, join(folder, path));
-  }
-  await symlink(resolve("node_modules"), join(folder, "node_modules"));
-  return folder;
-}
-
-/** Runs a script of package.json in the copy, as `make check` does. */
-async function check(script: string): Promise<{ code: number; output: string }> {
-  return new Promise((done) => {
-    const child = execFile(
-      "npm",
-      ["run", "--silent", script],
-      { cwd: copy },
-      (_, stdout, stderr) => {
-        done({ code: child.exitCode ?? -1, output: stdout + stderr });
-      },
-    );
-  });
-}
-
 describe("the check of imports", () => {
   let report: Awaited<ReturnType<typeof check>>;
   beforeAll(async () => {
-    report = await check("check:imports");
+    report = await check(copy, "check:imports");
   });
 
   test("fails, having looked at the whole tree", () => {
@@ -105,7 +76,7 @@ describe("the check of imports", () => {
 });
 
 test("the check of dead code finds an export that nobody uses, and a file", async () => {
-  const { code, output } = await check("check:dead");
+  const { code, output } = await check(copy, "check:dead");
 
   expect(code).not.toBe(0);
   expect(output).toMatch(/^plantedExport +lib\/clock\.ts:/m);
@@ -116,6 +87,6 @@ test("make check runs each of the checks", async () => {
   const [, recipe = ""] =
     /^check:.*\n((?:\t.*\n)+)/m.exec(await readFile("Makefile", "utf8")) ?? [];
 
-  for (const name of ["types", "lint", "format", "imports", "dead"])
+  for (const name of ["types", "lint", "format", "imports", "dead", "ops"])
     expect(recipe).toContain(`npm run --silent check:${name}`);
 });

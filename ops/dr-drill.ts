@@ -1,0 +1,137 @@
+// `make dr-drill`: rehearses a disaster. Restores a backup (the one in DRILL_BACKUP, else one that it takes now of AIOPS_DATABASE_URL)
+// into a PostgreSQL of its own, lets a service live on it, checks the record, and tells the hypervisor that it went well
+// (DRILL_REPORT_URL, DRILL_REPORT_TOKEN). Needs the exporter's keys in their variables, and pg_dump and pg_restore.
+// The last line is JSON with what was measured. docs/operations.md has the figures and what they mean.
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { startEmbeddedPostgres } from "../lib/embedded-postgres.ts";
+import { freePort } from "../lib/free-port.ts";
+import { silentLog } from "../lib/log.ts";
+import { reportDrill } from "./report-drill.ts";
+
+const HEALTHY_TIMEOUT_MS = 60_000;
+const LOG_TAIL_CHARACTERS = 3_000;
+
+interface Measured {
+  /** How old what was restored is: all that was committed later is lost. */
+  readonly rpoSeconds: number;
+  /** From the first byte restored to a service that answers on it. */
+  readonly rtoSeconds: number;
+  readonly restoreSeconds: number;
+  readonly backup: string;
+  readonly reported: boolean;
+}
+
+const folder = await mkdtemp(join(tmpdir(), "fettle-drill-"));
+await chmod(folder, 0o755); // the scratch server may run as another user
+try {
+  const measured = await drill();
+  process.stdout.write(`${JSON.stringify(measured)}\n`);
+} catch (error) {
+  process.stderr.write(`dr-drill: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+
+async function drill(): Promise<Measured> {
+  const backup = process.env["DRILL_BACKUP"] ?? (await takeBackup());
+  const { startedAt } = JSON.parse(await readFile(join(backup, "manifest.json"), "utf8")) as {
+    startedAt: string;
+  };
+  const scratch = await startEmbeddedPostgres(join(folder, "postgres"), silentLog);
+  try {
+    const begun = Date.now();
+    await step("restoring", ["restore", backup], scratch.url);
+    const restored = Date.now();
+    await step("migrating", ["migrate"], scratch.url); // a backup of the version before becomes one of this
+    await liveOn(scratch.url);
+    const healthy = Date.now();
+    await step("checking the record", ["audit", "verify"], scratch.url);
+    return {
+      rpoSeconds: (begun - Date.parse(startedAt)) / 1000,
+      rtoSeconds: (healthy - begun) / 1000,
+      restoreSeconds: (restored - begun) / 1000,
+      backup,
+      reported: await reportDrill(
+        process.env["DRILL_REPORT_URL"],
+        process.env["DRILL_REPORT_TOKEN"],
+      ),
+    };
+  } finally {
+    await scratch.stop();
+  }
+}
+
+async function takeBackup(): Promise<string> {
+  const words = await step("backing up", ["backup", "--to", join(folder, "backups"), "--json"]);
+  return (JSON.parse(words) as { folder: string }).folder;
+}
+
+/** @throws with the command's own words when it fails */
+async function step(what: string, args: readonly string[], databaseUrl?: string): Promise<string> {
+  process.stderr.write(`dr-drill: ${what}\n`);
+  const env = {
+    ...process.env,
+    ...(databaseUrl === undefined ? {} : { AIOPS_DATABASE_URL: databaseUrl }),
+  };
+  try {
+    return (await promisify(execFile)("bin/fettle", args, { env })).stdout;
+  } catch (error) {
+    const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
+    throw new Error(`${what} failed: ${`${stderr}${stdout}`.trim() || String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Starts a service on the restored database and asks it until it is well and ready. */
+async function liveOn(databaseUrl: string): Promise<void> {
+  process.stderr.write("dr-drill: starting a service on it\n");
+  const port = String(await freePort());
+  const env = {
+    ...process.env,
+    AIOPS_DATABASE_URL: databaseUrl,
+    HYPERVISOR_HOST: "127.0.0.1",
+    HYPERVISOR_PORT: port,
+  };
+  const child = spawn("bin/fettle", ["hypervisor"], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const log = tailOf(child);
+  try {
+    const deadline = Date.now() + HEALTHY_TIMEOUT_MS;
+    while (!(await isWell(`http://127.0.0.1:${port}`))) {
+      if (child.exitCode !== null || Date.now() > deadline)
+        throw new Error(`it does not come up: ${log()}`);
+      await sleep(100);
+    }
+  } finally {
+    if (child.exitCode === null) {
+      child.kill("SIGTERM");
+      await once(child, "exit");
+    }
+  }
+}
+
+async function isWell(url: string): Promise<boolean> {
+  const answers = await Promise.all(
+    ["/health", "/ready"].map(async (path) => fetch(url + path).catch(() => undefined)),
+  );
+  if (!answers.every((answer) => answer?.ok === true)) return false;
+  const { status } = (await answers[0]?.json()) as { status?: string };
+  return status === "healthy";
+}
+
+function tailOf(child: ChildProcess): () => string {
+  let text = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on(
+      "data",
+      (chunk: Buffer) => (text = (text + chunk.toString()).slice(-LOG_TAIL_CHARACTERS)),
+    );
+  return () => text;
+}
