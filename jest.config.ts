@@ -7,7 +7,7 @@ const config: Config = {
   testEnvironment: "node",
   testMatch: ["<rootDir>/test/**/*.test.ts"],
   testPathIgnorePatterns: ["/node_modules/", "/test/soak/"], // `make soak`
-  testTimeout: 120_000, // a machine may be busy with something else: no test is about this limit
+  testTimeout: 300_000, // a machine may be busy with something else: no test is about this limit
   setupFilesAfterEnv: ["<rootDir>/test/setup/each-file.ts"],
   maxWorkers: 4, // most of a test is waiting for real servers
   reporters: ["<rootDir>/test/setup/reporter.ts"],

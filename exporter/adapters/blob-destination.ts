@@ -95,7 +95,7 @@ async function create(
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
     if (error.kind === "exists") return undefined;
-    const words = error.message.slice(error.message.lastIndexOf(artifact.name));
+    const words = error.message.split(artifact.name).at(-1) ?? "";
     if (error.kind === "refused" && until !== undefined && isAboutLocks(words))
       throw lockRefused(error, lockSetting);
     throw error;

@@ -6,7 +6,13 @@ import type { Call, ChangeSubject } from "../frame/call.ts";
 import { queueUp } from "./makings.ts";
 import { findProgress } from "./progress-table.ts";
 import type { progressSchema } from "./shown-progress.ts";
-import { insertOperation, objectOf, refuseBusy, type NewOperation } from "./table.ts";
+import {
+  insertOperation,
+  objectOf,
+  organizationOf,
+  refuseBusy,
+  type NewOperation,
+} from "./table.ts";
 import type { Work } from "./types.ts";
 
 export interface Operations {
@@ -51,7 +57,9 @@ export async function begin(
   }
   const id = newId("op");
   const facts = { ...subject.facts, operation: id };
-  const answer = await call.change({ ...subject, facts, begins: true }, async (tx) => {
+  const organization = await organizationOf(database, work.project);
+  const begun = { organization, ...subject, facts, begins: true } as const;
+  const answer = await call.change(begun, async (tx) => {
     const operation: NewOperation = {
       id,
       work,

@@ -19,6 +19,8 @@ export interface RunnerDeps {
   readonly log: Log;
   /** An operation of a process that was killed waits so long for another one. */
   readonly leaseSeconds: number;
+  /** After the backend's deadline it is looked at for so long. */
+  readonly lateMs?: number;
   /** In the transaction of the end. */
   readonly ending: (tx: Queryable, claim: Claim, outcome: Outcome) => Promise<void>;
   /** After it; never throws. */
@@ -36,6 +38,12 @@ export interface Runner {
 const SLOTS = 8;
 /** Other replicas' operations, and those of processes that ended, are found by looking. */
 const LOOK_EVERY_MS = 1_000;
+/** Of those that the backend is late with, which only look: so many take no slot. */
+const LATE_MAX = 56;
+const LATE_MS = 600_000;
+const LOOK_AGAIN_MS = 5_000;
+/** What a backend that is still at it, or overloaded, answers. */
+const PASSING: ReadonlySet<number> = new Set([409, 503, 504]);
 /** Until the database answers again. */
 const RETRY_MS = 500;
 
@@ -44,6 +52,7 @@ interface State {
   readonly owner: string;
   readonly stopping: AbortController;
   readonly running: Set<Promise<void>>;
+  readonly late: Set<Claim>;
   readonly kick: () => void;
 }
 
@@ -54,7 +63,14 @@ export function startRunner(deps: RunnerDeps): Runner {
   const kick = () => {
     kicked.abort();
   };
-  const state: State = { deps, owner: randomUUID(), stopping, running: new Set(), kick };
+  const state: State = {
+    deps,
+    owner: randomUUID(),
+    stopping,
+    running: new Set(),
+    late: new Set(),
+    kick,
+  };
   const loop = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       kicked = new AbortController();
@@ -74,8 +90,9 @@ export function startRunner(deps: RunnerDeps): Runner {
 }
 
 async function claimAll(state: State): Promise<void> {
-  const { deps, owner, stopping, running } = state;
-  while (running.size < SLOTS && !stopping.signal.aborted) {
+  const { deps, owner, stopping, running, late } = state;
+  const busy = () => running.size - Math.min(late.size, LATE_MAX);
+  while (busy() < SLOTS && !stopping.signal.aborted) {
     const claim = await claimNext(deps.database, owner, deps.leaseSeconds).catch(
       (error: unknown) => {
         deps.log.warn("operations not looked for", { error: messageOf(error) });
@@ -92,13 +109,14 @@ async function claimAll(state: State): Promise<void> {
   }
 }
 
-async function runOne({ deps, stopping }: State, claim: Claim): Promise<void> {
+async function runOne(state: State, claim: Claim): Promise<void> {
+  const { deps, stopping } = state;
   const { database, log } = deps;
   const ours = new AbortController();
   const signal = AbortSignal.any([ours.signal, stopping.signal]);
   const renewing = keep(deps, claim, ours);
   try {
-    const outcome = await outcomeOf(deps, claim, signal);
+    const outcome = await outcomeOf(state, claim, signal);
     if (outcome !== undefined) await end(deps, claim, { outcome, signal: stopping.signal });
     else if (!ours.signal.aborted) await release(database, claim);
   } catch (error) {
@@ -133,38 +151,82 @@ async function keep(
 
 /** Undefined: it was given up in the middle, as it is not ours any more or the service stops. */
 async function outcomeOf(
-  deps: RunnerDeps,
+  state: State,
   claim: Claim,
   signal: AbortSignal,
 ): Promise<Outcome | undefined> {
+  const { deps } = state;
   const { backend, database } = deps;
   // The table has one handler for each verb; TypeScript does not see that work and handler belong together.
   const handler = deps.handlers[claim.work.verb] as unknown as Handler<Work>;
   const tell: Run["tell"] = async (step) => tellStep(database, claim, step);
   const run: Run = { backend, claim, signal, tell };
   try {
-    if (claim.epoch > 1) return await goOn(handler, run);
+    if (claim.epoch > 1) return await goOn(handler, run, "an interruption");
     await failpoint("operation-begun");
     const result = await handler.perform(claim.work, run);
     await failpoint("operation-acted");
     return { kind: "completed", result, message: "done" };
   } catch (error) {
-    return signal.aborted ? undefined : { kind: "failed", error: said(error) };
+    if (signal.aborted) return undefined;
+    return isLate(error) ? whenLate(state, handler, run, error) : failure(error);
   }
 }
 
-/** Another process began it: nothing is done that may have been done already. */
-async function goOn(handler: Handler<Work>, run: Run): Promise<Outcome> {
+function failure(error: unknown): Outcome {
+  const nothingDone = error instanceof HttpProblem && error.status < 500;
+  return { kind: "failed", error: said(error), nothingDone };
+}
+
+function isLate(error: unknown): boolean {
+  return error instanceof HttpProblem && error.status === 504;
+}
+
+/**
+ * "It may still do it": until the backend tells, the container is this operation's, so that nothing else is done to it.
+ * The slot is for others.
+ */
+async function whenLate(
+  state: State,
+  handler: Handler<Work>,
+  run: Run,
+  late: unknown,
+): Promise<Outcome | undefined> {
+  const { clock, lateMs = LATE_MS } = state.deps;
+  const until = performance.now() + lateMs;
+  state.late.add(run.claim);
+  state.kick();
+  try {
+    while (performance.now() < until) {
+      await clock.sleep(LOOK_AGAIN_MS, run.signal);
+      if (run.signal.aborted) return undefined;
+      try {
+        const outcome = await goOn(handler, run, "the backend's deadline");
+        if (outcome.kind === "completed") return outcome;
+      } catch (error) {
+        if (run.signal.aborted) return undefined;
+        const passing = error instanceof HttpProblem && PASSING.has(error.status);
+        if (!passing) return { kind: "failed", error: said(error) };
+      }
+    }
+    return { kind: "failed", error: said(late) };
+  } finally {
+    state.late.delete(run.claim);
+  }
+}
+
+/** Nobody knows how far it came: nothing is done that may have been done already. */
+async function goOn(handler: Handler<Work>, run: Run, after: string): Promise<Outcome> {
   const { work } = run.claim;
   const found = await handler.look(work, run);
   if (found.kind === "unknown") return { kind: "failed", error: found.why };
-  const message = "found done after an interruption";
+  const message = `found done after ${after}`;
   if (found.kind === "done") return { kind: "completed", result: found.result, message };
   const result = await handler.perform(work, run).catch((error: unknown) => {
     if (error instanceof HttpProblem && error.status === 404) return undefined; // it is gone by now, as it should be
     throw error;
   });
-  return { kind: "completed", result, message: "done after an interruption" };
+  return { kind: "completed", result, message: `done after ${after}` };
 }
 
 function said(error: unknown): string {

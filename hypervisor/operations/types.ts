@@ -98,4 +98,9 @@ export type Handlers = { readonly [V in Work["verb"]]: Handler<WorkOf<V>> };
 
 export type Outcome =
   | { readonly kind: "completed"; readonly result: object | undefined; readonly message: string }
-  | { readonly kind: "failed"; readonly error: string };
+  | {
+      readonly kind: "failed";
+      readonly error: string;
+      /** The backend has refused it: nothing of it is there. */
+      readonly nothingDone?: boolean | undefined;
+    };

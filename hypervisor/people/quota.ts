@@ -10,7 +10,6 @@ export const quotaSchema = z
     /** Cores. */
     cpu: z.number().min(0).max(1_000_000).optional(),
     memory_mb: z.int().min(0).max(1_000_000_000).optional(),
-    storage_gb: z.int().min(0).max(1_000_000_000).optional(),
   })
   .meta({ id: "Quota" });
 
@@ -35,7 +34,7 @@ interface Limits {
   readonly quota: Quota;
 }
 
-const KINDS = ["containers", "cpu", "memory_mb", "storage_gb"] as const;
+const KINDS = ["containers", "cpu", "memory_mb"] as const;
 
 /** Quotas of VDCs. A project that belongs to none has no limits: only the platform's own people can use it. */
 export function vdcQuotas(database: Queryable, events: EventSink): Quotas {

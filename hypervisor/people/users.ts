@@ -95,6 +95,11 @@ export async function recordOf(
   return rows[0]?.organization ?? undefined;
 }
 
+/** Who may do everything, everywhere. */
+export function isAdmin({ role, organization }: Pick<Person, "role" | "organization">): boolean {
+  return role === "Admin" && organization === null;
+}
+
 /** Any number of its own: of two admins who remove each other at once, one must wait and then be refused. */
 const ADMINS_LOCK = 7_305_022;
 

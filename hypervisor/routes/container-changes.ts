@@ -83,7 +83,9 @@ function addUpdate(router: Router, { backend, quotas, operations }: ContainerDep
       const { database } = operations;
       await refuseOverQuota({ backend, quotas, database }, place.project, more);
       const facts = { project: place.project, ...call.body };
-      const subject = { id: place.name, summary: `Changed the limits of ${place.name}`, facts };
+      const summary = `Changed the limits of ${place.name}`;
+      const organization = await organizationOf(operations.database, place.project);
+      const subject = { id: place.name, summary, facts, organization };
       return operate(call, subject, async () => {
         // Only who named a version cares about somebody else's change in between.
         const revision = call.header("if-match") === undefined ? undefined : container.revision;
@@ -182,7 +184,8 @@ function addAction(router: Router, deps: ContainerDeps): void {
       await refuseBusy(operations.database, `${place.project}/${place.name}`);
       const facts = { project: place.project, container_id: container.id };
       const summary = `${deed.done} the container ${place.name}`;
-      const subject = { id: place.name, summary, facts, action: deed.action };
+      const organization = await organizationOf(operations.database, place.project);
+      const subject = { id: place.name, summary, facts, organization, action: deed.action };
       return operate(call, subject, async () => {
         const acted = backend.containers.act({ ...place, action, graceSeconds });
         return containerAnswer(200, await tellAction(acted, { ...deps, call, place, action }));

@@ -8,6 +8,7 @@ import { HttpProblem } from "../../lib/problem.ts";
 import type { Backend } from "../backends/types.ts";
 import { countOf } from "../frame/query.ts";
 import { appendDeed } from "../frame/record.ts";
+import { organizationOf } from "../operations/table.ts";
 import type { Router } from "../frame/router.ts";
 import type { SocketCall, Upgrade } from "../frame/sockets.ts";
 import { startRecording, type Recorded, type Recording } from "../live/recording.ts";
@@ -172,7 +173,7 @@ async function record(deps: TerminalDeps, { id, name, project, call }: Session, 
     summary: summaryOf(deps, deed),
     facts: { session: id, project, ...command, ...factsOf(deps, id, deed) },
     ip,
-    organization: principal.organization,
+    organization: principal.organization ?? (await organizationOf(deps.database, project)),
     token: principal.token,
   });
 }

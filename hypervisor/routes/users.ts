@@ -7,6 +7,7 @@ import { endSessionsOf } from "../auth/sessions.ts";
 import { etagOf } from "../frame/etag.ts";
 import { countOf } from "../frame/query.ts";
 import type { Router } from "../frame/router.ts";
+import { passwordHash } from "../people/password-hash.ts";
 import { requireMayGrant, requireMayManage } from "../people/grant.ts";
 import {
   emailSchema,
@@ -21,6 +22,8 @@ import {
   lockPerson,
   madeRole,
   readUser,
+  recordOf,
+  isAdmin,
   requireOrganization,
   requireOtherAdmin,
   type User,
@@ -180,15 +183,9 @@ async function firstPassword(
   }: { readonly username: string; readonly password?: string | null | undefined },
 ): Promise<{ readonly hash: string | null; readonly oneTime?: string }> {
   if (password === null) return { hash: null };
-  if (password !== undefined) return { hash: await hashed(passwords, password, username) };
+  if (password !== undefined) return { hash: await passwordHash(passwords, password, username) };
   const oneTime = oneTimePassword();
   return { hash: await passwords.hash(oneTime), oneTime };
-}
-
-async function hashed(passwords: Passwords, password: string, username: string): Promise<string> {
-  const weak = weakness(password, username);
-  if (weak !== undefined) throw new HttpProblem(400, "Bad request", `password: ${weak}`);
-  return passwords.hash(password);
 }
 
 type Update = z.output<typeof updateSchema>;
@@ -208,7 +205,7 @@ function addUpdate(router: Router, { passwords, database }: UsersDeps): void {
     async ({ params: { username }, body, principal, change, ifMatch }) => {
       const { password } = body;
       const hash =
-        typeof password === "string" ? await hashed(passwords, password, username) : password;
+        typeof password === "string" ? await passwordHash(passwords, password, username) : password;
       const said = { ...body, ...(password === undefined ? {} : { password: "changed" }) };
       const subject = {
         id: username,
@@ -256,10 +253,6 @@ async function requireAllowed(
   const after = { role, organization, enabled: update.enabled ?? before.enabled };
   if (isAdmin(before) && !(isAdmin(after) && after.enabled))
     await requireOtherAdmin(tx, before.username);
-}
-
-function isAdmin({ role, organization }: Pick<Person, "role" | "organization">): boolean {
-  return role === "Admin" && organization === null;
 }
 
 async function write(

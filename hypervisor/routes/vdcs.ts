@@ -157,7 +157,7 @@ function addCreate(router: Router, { events }: VdcDeps): void {
   );
 }
 
-function addUpdate(router: Router, { events }: VdcDeps): void {
+function addUpdate(router: Router, { database, events }: VdcDeps): void {
   router.route(
     {
       method: "put",
@@ -172,7 +172,8 @@ function addUpdate(router: Router, { events }: VdcDeps): void {
     async (call) => {
       const { id } = call.params;
       const { name, description, quota } = call.body;
-      const subject = { id, summary: `Updated the VDC ${id}`, facts: call.body };
+      const { organization } = await read(database, call);
+      const subject = { id, summary: `Updated the VDC ${id}`, facts: call.body, organization };
       const answer = await call.change(subject, async (tx) => {
         call.ifMatch(etagOf((await read(tx, call, "FOR UPDATE")).version));
         await tx.query(

@@ -165,6 +165,14 @@ export async function noteScheduled(
     [scheduleId, outcome.kind, error, taken && error === null],
   );
   if (!taken) return;
+  if (outcome.kind === "failed" && outcome.nothingDone === true) {
+    // One of that name is somebody else's.
+    await tx.query(
+      "DELETE FROM hypervisor_scheduled_snapshots WHERE schedule_id = $1 AND snapshot = $2",
+      [scheduleId, work.snapshot],
+    );
+    return;
+  }
   await tx.query(
     "UPDATE hypervisor_scheduled_snapshots SET state = $3 WHERE schedule_id = $1 AND snapshot = $2",
     [scheduleId, work.snapshot, error === null ? "made" : "failed"],

@@ -40,7 +40,7 @@ export function nextOf(schedule: Pick<Schedule, "cron" | "time_zone" | "enabled"
 
 export interface Retention {
   readonly decisions: readonly Decision[];
-  /** Of the container, and none of this schedule's whole ones: they are never deleted by it. */
+  /** Of the container, and none of this schedule's, or a failed one that is the youngest: they are not deleted by it. */
   readonly untouched: readonly string[];
   /** Ours, and not on the backend any more. */
   readonly gone: readonly string[];
@@ -56,16 +56,25 @@ export async function retentionOf(
   const { id, project, container, time_zone: timeZone, keep } = schedule;
   const there = await backend.snapshots.list({ project, name: container }, { signal });
   const names = new Set(there.map(({ name }) => name));
-  const { rows } = await database.query<{ snapshot: string; created_at: Date }>(
-    "SELECT snapshot, created_at FROM hypervisor_scheduled_snapshots WHERE schedule_id = $1 AND state = 'made'",
+  const { rows } = await database.query<{ snapshot: string; state: string; created_at: Date }>(
+    `SELECT snapshot, state, created_at FROM hypervisor_scheduled_snapshots
+      WHERE schedule_id = $1 AND state IN ('made', 'failed') ORDER BY created_at DESC`,
     [id],
   );
-  const made = rows
+  const present = rows
     .filter(({ snapshot }) => names.has(snapshot))
-    .map(({ snapshot, created_at: createdAt }) => ({ snapshot, createdAt }));
-  const ours = new Set(made.map(({ snapshot }) => snapshot));
+    .map(({ snapshot, state, created_at: createdAt }) => ({ snapshot, state, createdAt }));
+  const made = present
+    .filter(({ state }) => state === "made")
+    .map(({ snapshot, createdAt }) => ({ snapshot, createdAt }));
+  const newest = made[0]?.createdAt ?? new Date(0);
+  // Perhaps not whole: never kept in the place of one that is, and not needed once there is a younger one.
+  const failed = present
+    .filter(({ state, createdAt }) => state === "failed" && createdAt < newest)
+    .map(({ snapshot, createdAt }) => ({ snapshot, createdAt, reasons: [] }));
+  const ours = new Set([...made, ...failed].map(({ snapshot }) => snapshot));
   return {
-    decisions: retain(made, keep, timeZone),
+    decisions: [...retain(made, keep, timeZone), ...failed],
     untouched: [...names].filter((name) => !ours.has(name)),
     gone: rows.map(({ snapshot }) => snapshot).filter((snapshot) => !names.has(snapshot)),
   };

@@ -1,3 +1,4 @@
+import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import { blobDestination } from "../../exporter/adapters/blob-destination.ts";
 import type { Destination } from "../../exporter/types.ts";
@@ -59,7 +60,7 @@ test.each([0, 1, 2])(
 /** Reads everything at once, and answers after this time; it says so beforehand, or not. */
 function slowStore(answerMs: number, isTold: boolean): BlobStore {
   const put = async (_key: string, body: AsyncIterable<Uint8Array>, info: PutInfo) => {
-    for await (const _piece of body);
+    await buffer(body);
     if (isTold) info.onWait?.(2 * answerMs);
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(resolve, answerMs);

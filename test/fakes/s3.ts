@@ -87,8 +87,9 @@ export async function startS3(bucket = "diagnostics"): Promise<FakeS3> {
       state.hidesLocks = true;
     },
     setLock: (key, lock) => {
-      const { lock: _before, ...object } = state.objects.get(key) as StoredObject;
-      state.objects.set(key, lock === undefined ? object : { ...object, lock });
+      const object = { ...(state.objects.get(key) as StoredObject) };
+      delete object.lock;
+      state.objects.set(key, { ...object, ...(lock !== undefined && { lock }) });
     },
     stop: async () => {
       server.close();

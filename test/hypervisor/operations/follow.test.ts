@@ -5,40 +5,64 @@ import { expect, test } from "@jest/globals";
 import { WebSocket } from "ws";
 import { NOBODY } from "../../../hypervisor/frame/guard.ts";
 import { createFollow } from "../../../hypervisor/operations/follow.ts";
+import type { Principal } from "../../../hypervisor/types.ts";
 import { silentLog } from "../../../lib/log.ts";
 
-test("whoever would not be let in any more is cut off, at the latest with the next ping", async () => {
-  let still = true;
-  let looks = 0;
+const ANA: Principal = { ...NOBODY, organization: "a", permissions: ["progress:read"] };
+const gone = async () => Promise.reject(new Error("the database does not answer"));
+
+test.each<[string, () => Promise<Principal | undefined>, [number, string]]>([
+  ["signed out", async () => Promise.resolve(undefined), [4401, "signed out"]],
+  [
+    "without the permission",
+    async () => Promise.resolve({ ...ANA, permissions: [] }),
+    [4403, "no longer permitted: progress:read"],
+  ],
+  [
+    "of another organization by now",
+    async () => Promise.resolve({ ...ANA, organization: "b" }),
+    [4403, "no longer theirs"],
+  ],
+  ["unknown, as the database is down", gone, [1013, "nobody can tell whether you are signed in"]],
+])("who is %s is cut off within a minute", async (_who, later, expected) => {
+  let standing = async (): Promise<Principal | undefined> => Promise.resolve(ANA);
+  let now = 0;
   const follow = createFollow({
-    // An operation of which nothing new is told.
-    database: { query: async () => Promise.resolve({ rows: [], rowCount: 0 }) },
+    // An operation of the organization a, of which nothing new is told.
+    database: {
+      query: async (sql: string, values: readonly unknown[] = []) => {
+        const rows = sql.includes("FROM hypervisor_operations") && values[1] === "a" ? [{}] : [];
+        return Promise.resolve({ rows: rows as never[], rowCount: rows.length });
+      },
+    },
     clock: {
-      now: () => new Date(),
-      sleep: async () => {
-        looks += 1;
+      now: () => new Date(now),
+      sleep: async (ms) => {
+        now += ms;
         await new Promise((resolve) => setTimeout(resolve, 2));
       },
     },
     log: silentLog,
-    stillIn: async () => Promise.resolve(still),
+    standing: async () => standing(),
   });
   const server = createServer();
   server.on("upgrade", (request, socket, head) => {
-    follow.open({ request, socket, head }, { id: "op_1", after: 0, principal: NOBODY });
+    follow.open({ request, socket, head }, { id: "op_1", after: 0, principal: ANA });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const socket = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
   const closed = once(socket, "close") as Promise<[number, Buffer]>;
-  await once(socket, "ping");
+  let pings = 0;
+  socket.on("ping", () => (pings += 1));
+  while (pings < 4) await once(socket, "ping"); // longer than an unknown person would be borne
   expect(socket.readyState).toBe(WebSocket.OPEN);
 
-  still = false;
-  const at = looks;
+  standing = later;
+  const at = now;
   const [code, reason] = await closed;
-  expect([code, reason.toString()]).toEqual([4401, "signed out"]);
-  expect(looks - at).toBeLessThan(120); // of half a second each: 60 s
+  expect([code, reason.toString()]).toEqual(expected);
+  expect(now - at).toBeLessThan(61_000);
   await follow.stop();
   server.close();
 });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { openMemory } from "../../../hypervisor/backends/memory/open.ts";
 import type { Backend } from "../../../hypervisor/backends/types.ts";
+import { BackendError } from "../../../hypervisor/backends/error.ts";
 import { answeringProblems } from "../../../hypervisor/backend-problems.ts";
 import { handlers } from "../../../hypervisor/operations/handlers.ts";
 import { findProgress, type Progress } from "../../../hypervisor/operations/progress-table.ts";
@@ -9,7 +10,7 @@ import { sweepOperations } from "../../../hypervisor/operations/sweep.ts";
 import { insertOperation } from "../../../hypervisor/operations/table.ts";
 import type { Work } from "../../../hypervisor/operations/types.ts";
 import { pruneHandler } from "../../../hypervisor/schedules/prune.ts";
-import { systemClock } from "../../../lib/clock.ts";
+import { systemClock, type Clock } from "../../../lib/clock.ts";
 import { newId } from "../../../lib/id.ts";
 import { silentLog } from "../../../lib/log.ts";
 import { openDatabase, type Database } from "../../../lib/postgres.ts";
@@ -45,7 +46,10 @@ afterEach(async () => {
 });
 
 /** A replica whose backend is all replicas'; `before` comes before what it changes. */
-function replica(before: () => Promise<void> = async () => Promise.resolve()): Runner {
+function replica(
+  before: () => Promise<void> = async () => Promise.resolve(),
+  more: Partial<Parameters<typeof startRunner>[0]> = {},
+): Runner {
   const noting =
     <R extends object, A>(verb: string, work: (request: R) => Promise<A>) =>
     async (request: R): Promise<A> => {
@@ -78,6 +82,7 @@ function replica(before: () => Promise<void> = async () => Promise.resolve()): R
     leaseSeconds: 3,
     ending: async () => Promise.resolve(),
     ended: () => undefined,
+    ...more,
   });
   runners.push(runner);
   return runner;
@@ -215,6 +220,67 @@ test("a stopped service gives its operation back at once, and the next one looks
   });
   replica();
   expect(await ended(id)).toMatchObject({ status: "failed" });
+});
+
+test("work that this version does not know ends as failed, and the others are done", async () => {
+  const strange = await given(SNAPSHOT);
+  await database.query(
+    `UPDATE hypervisor_operations SET work = '{"verb": "teleport", "project": "default", "name": "web"}', object = NULL
+      WHERE id = $1`,
+    [strange],
+  );
+  const id = await given({ ...SNAPSHOT, snapshot: "s2" });
+  replica();
+
+  expect(await ended(id)).toMatchObject({ status: "completed" });
+  expect(await ended(strange)).toMatchObject({
+    status: "failed",
+    error: "what was to be done is not known to this version",
+  });
+  expect((await rowsOf(database)).map(({ event, result }) => [event, result])).toEqual([
+    ["SnapshotCreated", "Failure"],
+    ["SnapshotCreated", "Success"],
+  ]);
+});
+
+/** Looks every 20 ms. */
+const hasty: Clock = {
+  now: () => new Date(),
+  sleep: async (ms, signal) => systemClock.sleep(Math.min(ms, 20), signal),
+};
+const late = async () =>
+  Promise.reject(new BackendError("timeout", "the backend did not finish; it may still do it"));
+
+test("what the backend does after its deadline keeps the container, and ends well", async () => {
+  replica(late, { clock: hasty });
+  const id = await given(SNAPSHOT);
+  await waitUntil("the work", WAIT_MS, async () => Promise.resolve(asked.length === 1));
+  await expect(given({ ...SNAPSHOT, snapshot: "s2" })).rejects.toMatchObject({ status: 409 });
+  expect(await findProgress(database, id, { organization: undefined })).toMatchObject({
+    status: "in_progress",
+  });
+  await memory.snapshots.create({ ...PLACE, snapshot: "s1" }); // it has finished
+
+  expect(await ended(id)).toMatchObject({
+    status: "completed",
+    message: "found done after the backend's deadline",
+  });
+  expect(asked).toEqual(["snapshot"]);
+});
+
+test("late operations take no slot, and fail in the end in the backend's words", async () => {
+  replica(late, { clock: hasty, lateMs: 3_000 });
+  const ids = await Promise.all(
+    Array.from({ length: 9 }, async (_, at) => given({ ...SNAPSHOT, name: `c${at}` })),
+  );
+  await waitUntil("all nine", WAIT_MS, async () => Promise.resolve(asked.length === 9));
+  const progress = await findProgress(database, ids[0] ?? "", { organization: undefined });
+  expect(progress?.status).toBe("in_progress");
+
+  expect(await ended(ids[0] ?? "")).toMatchObject({
+    status: "failed",
+    error: "the backend did not finish; it may still do it.",
+  });
 });
 
 test("a workflow whose worker fell silent ends, and old ones are forgotten", async () => {
