@@ -6,7 +6,7 @@ import { workSchema, type Work, type WorkOf } from "./types.ts";
 export type Making = WorkOf<"create"> | WorkOf<"clone">;
 
 /** So many operations of an organization may wait or be done at once: eight slots are everybody's. */
-export const UNFINISHED_MAX = 20;
+const UNFINISHED_MAX = 20;
 
 /** What was accepted for a project and has not ended; `except` is the operation that asks. */
 export async function unfinishedMakings(

@@ -194,17 +194,18 @@ async function whenLate(
 ): Promise<Outcome | undefined> {
   const { clock, lateMs = LATE_MS } = state.deps;
   const until = performance.now() + lateMs;
+  const isOver = () => run.signal.aborted;
   state.late.add(run.claim);
   state.kick();
   try {
     while (performance.now() < until) {
       await clock.sleep(LOOK_AGAIN_MS, run.signal);
-      if (run.signal.aborted) return undefined;
+      if (isOver()) return undefined;
       try {
         const outcome = await goOn(handler, run, "the backend's deadline");
         if (outcome.kind === "completed") return outcome;
       } catch (error) {
-        if (run.signal.aborted) return undefined;
+        if (isOver()) return undefined;
         const passing = error instanceof HttpProblem && PASSING.has(error.status);
         if (!passing) return { kind: "failed", error: said(error) };
       }

@@ -14,7 +14,7 @@ interface Deps {
 type More = Resources & { readonly containers?: number };
 
 /** Asks within a transaction. @throws HttpProblem 403 that names the quota */
-export type HasRoom = (tx: Queryable) => Promise<void>;
+type HasRoom = (tx: Queryable) => Promise<void>;
 
 /**
  * Whether a project has room for more: by what its containers have now, and what was accepted and is still to be made.

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Database, Queryable } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
-import { oneTimePassword, weakness, type Passwords } from "../auth/password.ts";
+import { oneTimePassword, type Passwords } from "../auth/password.ts";
 import type { Person } from "../auth/person.ts";
 import { endSessionsOf } from "../auth/sessions.ts";
 import { etagOf } from "../frame/etag.ts";
@@ -207,12 +207,9 @@ function addUpdate(router: Router, { passwords, database }: UsersDeps): void {
       const hash =
         typeof password === "string" ? await passwordHash(passwords, password, username) : password;
       const said = { ...body, ...(password === undefined ? {} : { password: "changed" }) };
-      const subject = {
-        id: username,
-        summary: `Updated the user ${username}`,
-        facts: said,
-        organization: await recordOf(database, principal, username),
-      };
+      const organization = await recordOf(database, principal, username);
+      const summary = `Updated the user ${username}`;
+      const subject = { id: username, summary, facts: said, organization };
       return change(subject, async (tx) => {
         const before = await lockPerson(tx, username);
         requireMayManage(principal, before);

@@ -43,7 +43,7 @@ interface StoredObject {
   readonly etag: string;
   readonly checksum: string | undefined;
   /** Object Lock as it was asked for: its mode, and until when. */
-  readonly lock?: string;
+  readonly lock?: string | undefined;
 }
 
 interface State {
@@ -87,9 +87,8 @@ export async function startS3(bucket = "diagnostics"): Promise<FakeS3> {
       state.hidesLocks = true;
     },
     setLock: (key, lock) => {
-      const object = { ...(state.objects.get(key) as StoredObject) };
-      delete object.lock;
-      state.objects.set(key, { ...object, ...(lock !== undefined && { lock }) });
+      const object = state.objects.get(key) as StoredObject;
+      state.objects.set(key, { ...object, lock });
     },
     stop: async () => {
       server.close();
