@@ -47,9 +47,15 @@ afterAll(async () => {
 });
 
 let restarts = 0;
-/** A restart of the object as it is now. */
+/** A restart of the object as it is now, after the one before: a rollout under way changes the object's version. */
 async function requestFor(target: Target) {
   restarts += 1;
+  await waitUntil("the rollout before", 20_000, async () => {
+    const { generation, observedGeneration, replicas, updatedReplicas, availableReplicas } =
+      (await cluster.workload(target)) ?? {};
+    const settled = updatedReplicas === replicas && availableReplicas === replicas;
+    return observedGeneration === generation && settled;
+  });
   return {
     resourceVersion: (await cluster.workload(target))?.resourceVersion ?? "",
     restartedAt: `2026-11-21T03:00:${String(restarts).padStart(2, "0")}Z`,
