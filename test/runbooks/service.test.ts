@@ -174,18 +174,21 @@ describe("a body that cannot be taken", () => {
   });
 
   test("over 16 MiB is refused with 413, and not waited for", async () => {
-    const start = performance.now();
     const bearer = `Authorization: Bearer ${TOKEN}`;
-    const announced = await answerToHead([bearer, "Content-Length: 16777217"]);
     const chunks = `${MEBIBYTE.toString(16)}\r\n${" ".repeat(MEBIBYTE)}\r\n`.repeat(17);
-    const endless = await answerToHead([bearer, "Transfer-Encoding: chunked"], chunks);
-    const waitedMs = performance.now() - start;
+    const times: number[] = [];
+    for (let time = 0; time < 3; time += 1) {
+      const start = performance.now();
+      const announced = await answerToHead([bearer, "Content-Length: 16777217"]);
+      const endless = await answerToHead([bearer, "Transfer-Encoding: chunked"], chunks);
+      times.push(performance.now() - start);
+      expect(announced).toMatch(/^HTTP\/1\.1 413 Payload Too Large\r\n/);
+      expect(endless).toMatch(/^HTTP\/1\.1 413 /);
+    }
     const answer = await post(service, Buffer.alloc(17 * MEBIBYTE, " "));
 
-    expect(announced).toMatch(/^HTTP\/1\.1 413 Payload Too Large\r\n/);
     expect(await problemOf(answer)).toMatchObject({ status: 413 });
-    expect(endless).toMatch(/^HTTP\/1\.1 413 /);
-    expect(waitedMs).toBeLessThan(8_000); // who waits for the rest gives up after 15 s
+    expect(Math.min(...times)).toBeLessThan(2_000); // one of three is not held up by a busy machine
     expect(await inbox()).toEqual([]);
   });
 
