@@ -25,6 +25,8 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 15_000;
 const CONNECTIONS_CHECK_INTERVAL_MS = 1_000;
 const MAX_CONNECTIONS = 1_000;
+/** Connections that wait to be taken. Past Node's 511 the kernel drops them, and who is honest waits 1, 3, 7 … s for its next try; Linux caps it by net.core.somaxconn, 4096 since 5.4. */
+const BACKLOG = 4_096;
 const DRAIN_TIMEOUT_MS = 5_000;
 const RETRY_AFTER_SECONDS = "5";
 
@@ -223,7 +225,7 @@ export async function listen(app: Express, options: ListenOptions): Promise<List
   server.on("clientError", answerUnreadable);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, host, resolve);
+    server.listen({ port, host, backlog: BACKLOG }, resolve);
   });
   const bound = server.address() as AddressInfo;
   const shownHost = host.includes(":") ? `[${host}]` : host === "0.0.0.0" ? "127.0.0.1" : host;

@@ -1,17 +1,15 @@
 import { randomUUID } from "node:crypto";
 import type { Queryable } from "../../lib/postgres.ts";
 import type { Batched, StoredEvent } from "./types.ts";
+import { utcColumn } from "../utc-column.ts";
 
 /** What the platform's own events stand under. */
 const SYSTEM_NAMESPACE = "fettle-system";
 const COMPONENT = "fettle-hypervisor";
 
-const utc = (column: string, name: string): string =>
-  `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS ${name}`;
-
 const EVENT = `id, lower(name) || '.' || left(key, 16) AS name, namespace, type, reason, message, component,
-  kind AS involved_object_kind, name AS involved_object_name, ${utc("first_at", "first_timestamp")},
-  ${utc("last_at", "last_timestamp")}, count::float8 AS count`;
+  kind AS involved_object_kind, name AS involved_object_name, ${utcColumn("first_at", { as: "first_timestamp" })},
+  ${utcColumn("last_at", { as: "last_timestamp" })}, count::float8 AS count`;
 
 /** Adds to rows that are there; one that has expired begins anew. @returns the rows as they are now */
 export async function storeEvents(

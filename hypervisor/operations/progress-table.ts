@@ -1,5 +1,6 @@
 import type { Queryable } from "../../lib/postgres.ts";
 import type { Status } from "./types.ts";
+import { utcColumn, utcColumns } from "../utc-column.ts";
 
 /** Lines of a history; the oldest go. */
 export const HISTORY_MAX = 1_000;
@@ -41,13 +42,10 @@ export interface Line {
   readonly step: string | null;
 }
 
-const utc = (column: string): string =>
-  `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ${column}`;
-
 const PROGRESS = `id AS workflow_id, kind, status, percent_complete, message, step, resource_type, resource_id, project,
-  actor AS started_by, summary, correlation_id, ${["created_at", "started_at", "updated_at", "ended_at"].map(utc).join(", ")},
+  actor AS started_by, summary, correlation_id, ${utcColumns(["created_at", "started_at", "updated_at", "ended_at"], { milliseconds: true })},
   result, error`;
-const LINE = `operation_id AS workflow_id, line::int AS line, ${utc("at")}, status, percent_complete, message, step`;
+const LINE = `operation_id AS workflow_id, line::int AS line, ${utcColumn("at", { milliseconds: true })}, status, percent_complete, message, step`;
 
 /** Writes the row's present state into its history; in the transaction of the change. */
 export async function appendLine(tx: Queryable, id: string): Promise<void> {

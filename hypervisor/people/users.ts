@@ -2,6 +2,7 @@ import { PERSON, PERSON_JOINS, type Person } from "../auth/person.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import type { Queryable } from "../../lib/postgres.ts";
 import type { Principal } from "../types.ts";
+import { utcColumns } from "../utc-column.ts";
 
 /** A user as the API shows it. */
 export interface User {
@@ -21,12 +22,9 @@ export interface User {
   readonly version: number;
 }
 
-const utc = (column: string): string =>
-  `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ${column}`;
-
 const USER = `username, email, role, permissions, organization_id AS organization, enabled, default_admin,
   password_hash IS NOT NULL AS has_password, must_change AS must_change_password,
-  ${utc("created_at")}, ${utc("updated_at")}, ${utc("last_login_at")}, version::float8 AS version`;
+  ${utcColumns(["created_at", "updated_at", "last_login_at"], { milliseconds: true })}, version::float8 AS version`;
 
 /** @param organization only its users; undefined for all */
 export async function listUsers(

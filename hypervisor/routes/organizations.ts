@@ -7,6 +7,7 @@ import type { Router } from "../frame/router.ts";
 import { lineSchema, slugSchema } from "../people/names.ts";
 import { quotaSchema, type Quota } from "../people/quota.ts";
 import type { EventSink } from "../types.ts";
+import { utcColumn } from "../utc-column.ts";
 
 interface OrganizationDeps {
   readonly database: Database;
@@ -46,9 +47,7 @@ interface Organization {
   readonly version: number;
 }
 
-const utc = (column: string): string =>
-  `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS ${column}`;
-const ORGANIZATION = `id, name, description, enabled, quota, ${utc("created_at")}, ${utc("updated_at")}, version::float8 AS version`;
+const ORGANIZATION = `id, name, description, enabled, quota, ${utcColumn("created_at")}, ${utcColumn("updated_at")}, version::float8 AS version`;
 
 /** `/api/v1/organizations`: tenants. A member sees their own only. */
 export function addOrganizationRoutes(router: Router, deps: OrganizationDeps): void {

@@ -10,6 +10,7 @@ import type { Principal } from "../types.ts";
 import type { ContainerDeps } from "./container-deps.ts";
 import { createContainer, resourceFields, specFields, startField } from "./create-container.ts";
 import { nameSchema, projectQuery } from "./names.ts";
+import { utcColumn } from "../utc-column.ts";
 
 const COLLECTION = "/api/v1/templates";
 const ITEM = `${COLLECTION}/:template`;
@@ -45,9 +46,7 @@ interface Template {
   readonly version: number;
 }
 
-const utc = (column: string): string =>
-  `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS ${column}`;
-const TEMPLATE = `name, description, spec, version::float8 AS version, ${utc("created_at")}, ${utc("updated_at")}`;
+const TEMPLATE = `name, description, spec, version::float8 AS version, ${utcColumn("created_at")}, ${utcColumn("updated_at")}`;
 
 /** `/api/v1/templates`: what containers are made from again and again. */
 export function addTemplateRoutes(router: Router, deps: ContainerDeps): void {

@@ -10,6 +10,7 @@ import { lineSchema, permissionsSchema, usernameSchema } from "../people/names.t
 import { lockPerson, recordOf } from "../people/users.ts";
 import { covers, expand } from "../permissions.ts";
 import type { Principal } from "../types.ts";
+import { utcColumn } from "../utc-column.ts";
 
 const COLLECTION = "/api/v1/tokens";
 const DAYS = { max: 365, default: 90 } as const;
@@ -46,9 +47,7 @@ interface ApiToken {
   readonly last_used_at: string | null;
 }
 
-const utc = (column: string): string =>
-  `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS ${column}`;
-const TOKEN = `id, name, owner, permissions, ${utc("created_at")}, ${utc("expires_at")}, ${utc("last_used_at")}`;
+const TOKEN = `id, name, owner, permissions, ${utcColumn("created_at")}, ${utcColumn("expires_at")}, ${utcColumn("last_used_at")}`;
 
 /** `/api/v1/tokens`: for programs, with fewer rights than their owner; only their hashes are kept. */
 export function addTokenRoutes(

@@ -8,6 +8,7 @@ import { lineSchema, slugSchema } from "../people/names.ts";
 import { quotaSchema, type Quota } from "../people/quota.ts";
 import { requireOrganization } from "../people/users.ts";
 import type { EventSink } from "../types.ts";
+import { utcColumn } from "../utc-column.ts";
 
 interface VdcDeps {
   readonly database: Database;
@@ -49,10 +50,8 @@ interface Vdc {
   readonly version: number;
 }
 
-const utc = (column: string): string =>
-  `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS ${column}`;
 const VDC = `id, organization_id AS organization, name, description, project, quota,
-  ${utc("created_at")}, ${utc("updated_at")}, version::float8 AS version`;
+  ${utcColumn("created_at")}, ${utcColumn("updated_at")}, version::float8 AS version`;
 
 /** `/api/v1/vdcs`: virtual data centres: a project of the backend, whose it is, and how much it may hold. */
 export function addVdcRoutes(router: Router, deps: VdcDeps): void {

@@ -2,6 +2,7 @@ import type { Queryable } from "../../lib/postgres.ts";
 import type { Backend } from "../backends/types.ts";
 import { nextRuns } from "./cron.ts";
 import { retain, type Decision, type Keep } from "./retain.ts";
+import { utcColumns } from "../utc-column.ts";
 
 /** Snapshots of a container by the clock. */
 export interface Schedule {
@@ -25,12 +26,9 @@ export interface Schedule {
   readonly version: number;
 }
 
-const utc = (column: string): string =>
-  `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS ${column}`;
-
 export const SCHEDULE = `id, project, container, name, cron, time_zone, enabled, keep, organization, created_by,
   last_status, last_error, version::float8 AS version,
-  ${["next_at", "last_at", "created_at", "updated_at"].map(utc).join(", ")}`;
+  ${utcColumns(["next_at", "last_at", "created_at", "updated_at"])}`;
 
 /** When it shall run for the next time, counted from now. */
 export function nextOf(schedule: Pick<Schedule, "cron" | "time_zone" | "enabled">): Date | null {

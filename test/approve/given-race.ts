@@ -22,14 +22,18 @@ export async function givenRequests(
   for (const app of apps) {
     const body = frameOf(app, 1, { app });
     // A busy machine makes the service refuse; a sender repeats what was refused.
-    await waitUntil(`the alert of ${app} to be taken`, 60_000, async () => {
+    await waitUntil(`the alert of ${app} to be taken`, async () => {
       return (await one.json(`${service.url}/alertmanager`, body, PROCESS_TOKEN)).status === 202;
     });
   }
   one.close();
-  await waitUntil("all to wait for an answer", 120_000, async () => {
-    return (await count(database, "runs WHERE state = 'approval_pending'")) === apps.length;
-  });
+  await waitUntil(
+    "all to wait for an answer",
+    async () => {
+      return (await count(database, "runs WHERE state = 'approval_pending'")) === apps.length;
+    },
+    120_000,
+  );
   const { rows } = await database.query<{ id: string }>("SELECT id FROM approvals ORDER BY id");
   const found = await Promise.all(rows.map(async ({ id }) => findApproval(id, database)));
   return found.filter((approval) => approval !== undefined);

@@ -89,7 +89,7 @@ test.each(CHANGES)(
     const app = `app-${apps}`;
     const question = await shownQuestion(service, slack, app, frame({ app }));
     const state = await change(question);
-    await waitUntil("the change", 30_000, async () => {
+    await waitUntil("the change", async () => {
       const { rows } = await service.database.query(
         "SELECT 1 FROM runs WHERE id = $1 AND state = $2",
         [question.runId, state],
@@ -99,10 +99,10 @@ test.each(CHANGES)(
 
     expect((await click(question, "U0ANA")).status).toBe(200);
 
-    await waitUntil("the refusal", 30_000, async () =>
+    await waitUntil("the refusal", async () =>
       slack.calls("response_url").some(({ body }) => why.test(String(body["text"]))),
     );
-    await waitUntil("the message without buttons", 30_000, async () => {
+    await waitUntil("the message without buttons", async () => {
       return !blocksAt(slack, question.messageTs).includes("fettle_approve");
     });
     const { rows } = await service.database.query<{ event: string }>(

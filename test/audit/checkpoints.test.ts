@@ -170,7 +170,7 @@ test("waits for whoever had drawn a lower id", async () => {
   await slow;
   // Whoever writes in another database of this server counts as well, and ends soon.
   let after: ReturnType<typeof settledSince>;
-  await waitUntil("the writers' end", 30_000, async () => {
+  await waitUntil("the writers' end", async () => {
     after = settledSince(then, await lookAtRecord(database));
     return after !== undefined;
   });

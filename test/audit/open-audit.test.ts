@@ -46,7 +46,7 @@ test("a service that starts looks through its record at once, and says so in its
   const value = async (name: string) =>
     (await registry.getSingleMetric(name)?.get())?.values[0]?.value ?? -1;
 
-  await waitUntil("the record to be checked", 20_000, async () => {
+  await waitUntil("the record to be checked", async () => {
     return (await value("runbooks_audit_verified_rows")) === 6;
   });
   await stack.stop();

@@ -15,7 +15,6 @@ import { recordingLog, type RecordingLog } from "../fakes/recording-log.ts";
 import { createTestDatabase } from "../servers/postgres.ts";
 
 const TOKEN = "awh_collector-test-token";
-const PATIENCE_MS = 60_000;
 
 export interface GivenCollector {
   readonly database: Database;
@@ -95,7 +94,7 @@ export async function givenCollector({
       await send(service.url ?? "", app, labels);
       const key = `default/shop/deployment/${app}`;
       let runId = "";
-      await waitUntil("the run", PATIENCE_MS, async () => {
+      await waitUntil("the run", async () => {
         const { rows } = await database.query<{ id: string }>(
           "SELECT id FROM runs WHERE target_key = $1",
           [key],
@@ -106,7 +105,7 @@ export async function givenCollector({
       return runId;
     },
     waitForState: async (runId, state) => {
-      await waitUntil(`the run to be ${state}`, PATIENCE_MS, async () => {
+      await waitUntil(`the run to be ${state}`, async () => {
         const { rows } = await database.query<{ state: string }>(
           "SELECT state FROM runs WHERE id = $1",
           [runId],
@@ -115,7 +114,7 @@ export async function givenCollector({
       });
     },
     waitForCollection: async (runId, state) => {
-      await waitUntil(`the diagnostics to be ${state}`, PATIENCE_MS, async () => {
+      await waitUntil(`the diagnostics to be ${state}`, async () => {
         return (await findCollection(runId, database))?.state === state;
       });
       const found = await findCollection(runId, database);

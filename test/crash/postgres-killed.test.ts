@@ -13,7 +13,6 @@ const POINTS = [
   "before-cluster-call",
   "after-cluster-call",
 ] as const;
-const WAIT_MS = 40_000;
 
 let postgres: PrivatePostgres;
 let around: Surroundings;
@@ -35,7 +34,7 @@ test.each(POINTS)(
       FETTLE_FAILPOINT: `${name}:pause`,
     });
     const isIn = async (state: string) =>
-      waitUntil(state, WAIT_MS, async () =>
+      waitUntil(state, async () =>
         around.stateOf(name).then(
           (now) => now === state,
           () => false, // the database is on its way back
@@ -45,9 +44,7 @@ test.each(POINTS)(
       around.kubernetes.mutations().filter(({ path }) => path.endsWith(`/${name}`));
     try {
       const killed = (async () => {
-        await waitUntil("the point", WAIT_MS, async () =>
-          service.output().includes(`failpoint ${name}`),
-        );
+        await waitUntil("the point", async () => service.output().includes(`failpoint ${name}`));
         await postgres.stop("immediate");
         await postgres.start();
       })();

@@ -20,7 +20,6 @@ export interface LeaseTimes {
 export const SHORT: LeaseTimes = { leaseMs: 5_000, beatMs: 500 };
 /** Seconds of the past that Prometheus begins with. */
 const HISTORY_SECONDS = 1_000;
-const READY_MS = 60_000;
 
 /** One replica, in this process or as one of its own. */
 export interface Replica {
@@ -165,7 +164,7 @@ function programWith(leaseTimes: LeaseTimes): string {
 }
 
 async function isReady(url: string): Promise<void> {
-  await waitUntil(`${url} to be ready`, READY_MS, async () =>
+  await waitUntil(`${url} to be ready`, async () =>
     fetch(`${url}/ready`).then(
       ({ ok }) => ok,
       () => false,

@@ -20,7 +20,7 @@ async function given(metrics: readonly string[]): Promise<World> {
 }
 
 async function until(what: string, look: () => Promise<boolean> | boolean): Promise<void> {
-  await waitUntil(what, 90_000, async () => look());
+  await waitUntil(what, async () => look(), 90_000);
 }
 
 function counted(world: World, alert: string): number {
@@ -59,10 +59,14 @@ test("kill -9 in mid-incident: another replica goes on with the same episodes wi
 
   const killedAt = Date.now();
   await owner.kill();
-  await waitUntil("another owner, up to date", TAKEOVER_MS, async () => {
-    const progress = await Promise.all(metrics.map(async (name) => evaluatedUntil(world, name)));
-    return progress.every((until) => until > killedAt);
-  });
+  await waitUntil(
+    "another owner, up to date",
+    async () => {
+      const progress = await Promise.all(metrics.map(async (name) => evaluatedUntil(world, name)));
+      return progress.every((until) => until > killedAt);
+    },
+    TAKEOVER_MS,
+  );
   process.stdout.write(`takeover after kill -9: ${(Date.now() - killedAt) / 1000} s\n`);
 
   for (const metric of metrics)

@@ -24,7 +24,7 @@ async function given(databaseUrl?: string): Promise<World> {
 }
 
 async function until(what: string, look: () => Promise<boolean>): Promise<void> {
-  await waitUntil(what, 60_000, look);
+  await waitUntil(what, look);
 }
 
 async function sizes(world: World): Promise<string> {

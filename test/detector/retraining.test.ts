@@ -117,15 +117,17 @@ test("of two replicas one trains at a time, the other one does not, and the new 
   const isTrainer = async ({ retrained }: typeof one) => (await retrained("promoted")) > 0;
   await waitUntil(
     "a promotion",
-    PATIENCE_MS,
     async () => (await isTrainer(one)) || (await isTrainer(other)),
+    PATIENCE_MS,
   );
-  await waitUntil("a replica that leaves it to the other one", PATIENCE_MS, async () =>
-    Promise.resolve(leftAlone().length > 0),
+  await waitUntil(
+    "a replica that leaves it to the other one",
+    async () => Promise.resolve(leftAlone().length > 0),
+    PATIENCE_MS,
   );
   const trainer = (await isTrainer(one)) ? one : other;
 
-  await waitUntil("the new model", PATIENCE_MS, async () => (await trainer.model()) !== before);
+  await waitUntil("the new model", async () => (await trainer.model()) !== before, PATIENCE_MS);
   const [model] = await sql("SELECT * FROM aiops_models ORDER BY id OFFSET 1 LIMIT 1");
   expect(model).toMatchObject({ schema_version: expect.any(Number), seed: "1" });
   expect(model).toMatchObject({
@@ -149,7 +151,7 @@ test("a training that fails is counted and told, and the old model stays", async
   const replica = await givenReplica({ AIOPS_DATABASE_URL: database.url, PROM_URL: NOWHERE });
   const before = await replica.model();
 
-  await waitUntil("a failure", PATIENCE_MS, async () => (await replica.retrained("failed")) > 0);
+  await waitUntil("a failure", async () => (await replica.retrained("failed")) > 0, PATIENCE_MS);
 
   expect(replica.log.text()).toMatch(
     /warn retraining failed, the model in use stays .*training ended with 5: fettle: Prometheus does not answer/,
@@ -165,7 +167,7 @@ test("a stop ends the training under way", async () => {
   cleanups.push(async () => silent.stop());
   silent.faults.push(...Array.from({ length: 1_000 }, () => "hang" as const));
   const replica = await givenReplica({ AIOPS_DATABASE_URL: database.url, PROM_URL: silent.url });
-  await waitUntil("the process", PATIENCE_MS, async () => (await trainings()).length > 0);
+  await waitUntil("the process", async () => (await trainings()).length > 0, PATIENCE_MS);
   const [pid = 0] = await trainings();
 
   await replica.stop();

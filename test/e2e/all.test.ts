@@ -64,7 +64,7 @@ async function runsIn(address: string): Promise<number> {
 /** What answers at an address, once something does: the services start one after the other. */
 async function serviceAt(url: string): Promise<string> {
   let name = "";
-  await waitUntil(`a service at ${url}`, 20_000, async () => {
+  await waitUntil(`a service at ${url}`, async () => {
     const response = await fetch(`${url}/health`).catch(() => undefined);
     if (response === undefined) return false;
     name = ((await response.json()) as { service: string }).service;

@@ -94,12 +94,12 @@ test("with a history to learn from, a shift is told within seconds of the start:
   expect(await openAnomalies()).toEqual([]);
   target.setLevel(0.9);
 
-  await waitUntil("the anomaly", 20_000, async () => (await openAnomalies()).length > 0);
+  await waitUntil("the anomaly", async () => (await openAnomalies()).length > 0);
   expect(await openAnomalies()).toMatchObject([{ reason: "level_shift" }]);
   const metrics = await (await fetch(`${detector.url}/metrics`)).text();
   expect(metrics).toMatch(/aiops_anomaly_current\{[^}]*metric="latency_p99"[^}]*\} 1/);
   expect(metrics).toMatch(/aiops_anomaly_info\{[^}]*reason="level_shift"[^}]*\} 1/);
-  await waitUntil("the alert rule", 20_000, alertFires);
+  await waitUntil("the alert rule", alertFires);
 }, 60_000);
 
 /** Opens a page and checks what is the same for all: no serious barrier, no script needed, nothing from elsewhere. */

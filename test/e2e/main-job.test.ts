@@ -154,14 +154,14 @@ test("a series that shifts level is found, told twice, remediated once, and hand
   await prometheus.waitForTarget("detector");
   await waitUntil(
     "the detector to know the series",
-    90_000,
     async () => (await pointsScored(detector)) > 45,
+    90_000,
   );
   expect(await anomalies(database)).toEqual([]);
 
   const shiftedAt = Date.now();
   target.setLevel(0.9);
-  await waitUntil("the anomaly", 20_000, async () =>
+  await waitUntil("the anomaly", async () =>
     (await anomalies(database)).some(({ published_at }) => published_at !== null),
   );
   const [anomaly] = await anomalies(database);
@@ -173,7 +173,6 @@ test("a series that shifts level is found, told twice, remediated once, and hand
     "SELECT DISTINCT source FROM episodes WHERE run_id IS NOT NULL ORDER BY source";
   await waitUntil(
     "Alertmanager's own report",
-    30_000,
     async () => (await database.query(sourcesOfRun)).rowCount === 2,
   );
   expect(
@@ -182,23 +181,15 @@ test("a series that shifts level is found, told twice, remediated once, and hand
   const { rows: runs } = await database.query<{ id: string }>("SELECT id FROM runs");
   expect(runs).toHaveLength(1);
   const id = runs[0]?.id ?? "";
-  await waitUntil(
-    "the plan",
-    10_000,
-    async () => (await stateOfRun(database)) === "approval_pending",
-  );
+  await waitUntil("the plan", async () => (await stateOfRun(database)) === "approval_pending");
   expect(kubernetes.mutations()).toEqual([]);
 
   expect(await fettle(["approve", id, "--as", "ana", "--reason", "e2e"], env)).toMatchObject({
     code: 0,
   });
-  await waitUntil("the patch", 10_000, async () => kubernetes.mutations().length > 0);
+  await waitUntil("the patch", async () => kubernetes.mutations().length > 0);
   target.setLevel(0.3); // the restart helped
-  await waitUntil(
-    "the run's end",
-    60_000,
-    async () => (await stateOfRun(database)) === "succeeded",
-  );
+  await waitUntil("the run's end", async () => (await stateOfRun(database)) === "succeeded");
 
   expect(kubernetes.mutations()).toHaveLength(1);
   const { rows: audit } = await database.query<{ event: string }>(
@@ -229,11 +220,7 @@ async function expectOneTrace(
   const namesOf = (traceId: string | undefined) =>
     spans.filter((span) => span.traceId === traceId).map(({ name }) => name);
   const traceOf = (name: string) => spans.find((span) => span.name === name)?.traceId;
-  await waitUntil(
-    "the spans of the run",
-    10_000,
-    async () => traceOf("runbooks.intent") !== undefined,
-  );
+  await waitUntil("the spans of the run", async () => traceOf("runbooks.intent") !== undefined);
 
   expect(namesOf(traceOf("runbooks.intent"))).toEqual(
     expect.arrayContaining([

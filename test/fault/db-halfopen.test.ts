@@ -67,17 +67,17 @@ test("on a network to the database that is dead without a word, each answer is 5
   const health = await fetch(`${service.url}/health`);
   await proxy.setMode({ kind: "pass" });
   const passedAt = performance.now();
-  await waitUntil("an answer of 202", RECOVERY_MAX_MS, async () => (await send()).status === 202);
+  await waitUntil("an answer of 202", async () => (await send()).status === 202, RECOVERY_MAX_MS);
   const recoveredAfter = performance.now() - passedAt;
 
   expect(new Set(attempts.map(({ status }) => status))).toEqual(new Set([503]));
   expect(Math.max(...attempts.map(({ milliseconds }) => milliseconds))).toBeLessThan(ANSWER_MAX_MS);
   expect(health.status).toBe(200);
   expect(recoveredAfter).toBeLessThan(RECOVERY_MAX_MS);
-  await waitUntil("no more connections than pools have", 30_000, async () => {
+  await waitUntil("no more connections than pools have", async () => {
     return (await connections()) <= CONNECTIONS_MAX;
   });
-  await waitUntil("all to be processed", 30_000, async () => {
+  await waitUntil("all to be processed", async () => {
     const { rowCount } = await around.database.query(
       "SELECT 1 FROM inbox WHERE processed_at IS NULL",
     );

@@ -9,7 +9,6 @@ import { brokenInvariants } from "./invariants.ts";
 import { measure, metricOf, type Measured } from "./measure.ts";
 import { givenSurroundings, type Surroundings } from "./surroundings.ts";
 
-const WAIT_MS = 40_000;
 /** Longer than a worker and the sweep need for a run that has its approval. */
 const NOTHING_MS = 5_000;
 const APPS = ["replica", "disk"] as const;
@@ -76,11 +75,7 @@ async function change(sql: string): Promise<void> {
 }
 
 async function isIn(app: string, state: string): Promise<void> {
-  await waitUntil(
-    `${app} to be ${state}`,
-    WAIT_MS,
-    async () => (await around.stateOf(app)) === state,
-  );
+  await waitUntil(`${app} to be ${state}`, async () => (await around.stateOf(app)) === state);
 }
 
 /** One attempt, without a second one. */
@@ -104,8 +99,8 @@ test.each(APPS)(
 
     await FAULTS[app].begin();
     const pressed = around.approve(service.url, app); // pressed again until a page comes back
-    await waitUntil("the refusal", WAIT_MS, async () => (await send(app)) === 503);
-    await waitUntil("the alarm", WAIT_MS, async () => {
+    await waitUntil("the refusal", async () => (await send(app)) === 503);
+    await waitUntil("the alarm", async () => {
       return (await metricOf(service.url, "runbooks_database_writable")) === 0;
     });
     await sleep(NOTHING_MS);
@@ -115,10 +110,10 @@ test.each(APPS)(
     expect(states).toEqual(["approval_pending", 0, 503]);
     expect(await pressed).toBe(200);
     await isIn(app, "verifying");
-    await waitUntil("the end of the refusal", WAIT_MS, async () => (await send(app)) === 202);
+    await waitUntil("the end of the refusal", async () => (await send(app)) === 202);
     await around.deliver(service.url, "resolved", app);
     await isIn(app, "succeeded");
-    await waitUntil("the end of the alarm", WAIT_MS, async () => {
+    await waitUntil("the end of the alarm", async () => {
       return (await metricOf(service.url, "runbooks_database_writable")) === 1;
     });
     expect(restarts()).toBe(1);
@@ -130,7 +125,7 @@ test.each(APPS)(
 
 test("a service whose database takes no writes says so in /ready", async () => {
   await FAULTS.replica.begin();
-  await waitUntil("the word", WAIT_MS, async () => {
+  await waitUntil("the word", async () => {
     const { checks } = (await (await fetch(`${service.url}/ready`)).json()) as {
       checks: { database: { detail?: string } };
     };
@@ -140,5 +135,5 @@ test("a service whose database takes no writes says so in /ready", async () => {
   await FAULTS.replica.end();
 
   expect(status).toBe(503);
-  await waitUntil("readiness", WAIT_MS, async () => (await fetch(`${service.url}/ready`)).ok);
+  await waitUntil("readiness", async () => (await fetch(`${service.url}/ready`)).ok);
 });

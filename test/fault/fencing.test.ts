@@ -3,8 +3,6 @@ import { startFettle, waitUntil, type FettleProcess } from "../fakes/fettle.ts";
 import { brokenInvariants } from "./invariants.ts";
 import { givenSurroundings, type Surroundings } from "./surroundings.ts";
 
-const WAIT_MS = 40_000;
-
 let around: Surroundings;
 const processes: FettleProcess[] = [];
 beforeEach(async () => {
@@ -22,9 +20,7 @@ async function start(more: Readonly<Record<string, string>> = {}): Promise<Fettl
 }
 
 async function isIn(...states: readonly string[]): Promise<void> {
-  await waitUntil(states.join(" or "), WAIT_MS, async () =>
-    states.includes((await around.stateOf()) ?? ""),
-  );
+  await waitUntil(states.join(" or "), async () => states.includes((await around.stateOf()) ?? ""));
 }
 
 test.each(["before-cluster-call", "after-cluster-call"])(
@@ -34,9 +30,7 @@ test.each(["before-cluster-call", "after-cluster-call"])(
     await around.deliver(sleeper.url, "firing");
     await isIn("approval_pending");
     await around.approve(sleeper.url);
-    await waitUntil("the point", WAIT_MS, async () =>
-      sleeper.output().includes(`failpoint ${name}`),
-    );
+    await waitUntil("the point", async () => sleeper.output().includes(`failpoint ${name}`));
     process.kill(sleeper.pid, "SIGSTOP");
     try {
       const other = await start();
@@ -46,7 +40,7 @@ test.each(["before-cluster-call", "after-cluster-call"])(
     } finally {
       process.kill(sleeper.pid, "SIGCONT");
     }
-    await waitUntil("the sleeper to see that it is late", WAIT_MS, async () =>
+    await waitUntil("the sleeper to see that it is late", async () =>
       /taken over by another worker|another worker has the run/.test(sleeper.output()),
     );
 

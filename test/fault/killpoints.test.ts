@@ -11,7 +11,6 @@ import { givenWorld, type World } from "./world.ts";
 
 /** From a kill -9 to the next worker, with the real lease: 35 s; a busy machine gets more time to prove that it comes. */
 const TAKEOVER_BUSY_MAX_MS = 60_000;
-const STEP_MAX_MS = 60_000; // on a machine that runs other tests beside it
 
 /** Where the process is killed: every failpoint in runbooks/. */
 const KILL_POINTS = [
@@ -53,11 +52,7 @@ const KILL_POINT_WITHOUT_ANSWER = "after-approval_pending";
 const KILL_POINT_OF_UPLOADS = "collect-uploading";
 
 async function waitForState(world: World, state: string): Promise<void> {
-  await waitUntil(
-    `the run to be ${state}`,
-    STEP_MAX_MS,
-    async () => (await world.runState()) === state,
-  );
+  await waitUntil(`the run to be ${state}`, async () => (await world.runState()) === state);
 }
 
 /** The way of a remediation as those outside see it: they only repeat what was not answered. */
@@ -65,14 +60,14 @@ async function remediate(world: World): Promise<void> {
   await world.deliver("firing");
   await waitForState(world, "approval_pending");
   await world.approveOnPage();
-  await waitUntil("the patch", STEP_MAX_MS, async () => world.kubernetes.mutations().length > 0);
+  await waitUntil("the patch", async () => world.kubernetes.mutations().length > 0);
   await world.deliver("resolved");
   await waitForState(world, "succeeded");
 }
 
 /** The alert and its end once more, as Alertmanager repeats them; nothing may come of it. */
 async function repeatEverything(world: World): Promise<void> {
-  await waitUntil("the service to be back", STEP_MAX_MS, async () => isUp(world));
+  await waitUntil("the service to be back", async () => isUp(world));
   await world.deliver("firing");
   await world.deliver("resolved");
 }
@@ -144,7 +139,7 @@ test.concurrent(
       await waitForState(world, "approval_pending");
       await world.deliver("resolved");
       await waitForState(world, "resolved_before_action");
-      await waitUntil("the death", STEP_MAX_MS, async () => world.service.deaths.length === 1);
+      await waitUntil("the death", async () => world.service.deaths.length === 1);
       await repeatEverything(world);
 
       expect(world.kubernetes.mutations()).toEqual([]);
@@ -166,11 +161,7 @@ test.concurrent(
         const answered = await fettle(["approve", rows[0]?.id ?? "", "--as", "ana"], world.env);
         expect(answered).toMatchObject({ code: 0 });
       });
-      await waitUntil(
-        "the patch",
-        STEP_MAX_MS,
-        async () => world.kubernetes.mutations().length > 0,
-      );
+      await waitUntil("the patch", async () => world.kubernetes.mutations().length > 0);
       await world.service.restart();
       await world.deliver("resolved");
       await world.service.restart();
@@ -194,7 +185,7 @@ test.concurrent(
       await world.approveOnPage();
       await waitForState(world, "verifying");
       await world.service.process()?.stop();
-      await waitUntil("the next process", STEP_MAX_MS, async () => isUp(world));
+      await waitUntil("the next process", async () => isUp(world));
       await world.deliver("resolved");
       await waitForState(world, "succeeded");
 
@@ -221,13 +212,13 @@ test.concurrent(
       async (world) => {
         await world.deliver("firing");
         await waitForState(world, "approval_pending");
-        await waitUntil("the death", STEP_MAX_MS, async () => world.service.deaths.length === 1);
-        await waitUntil("the next process", STEP_MAX_MS, async () => isUp(world));
+        await waitUntil("the death", async () => world.service.deaths.length === 1);
+        await waitUntil("the next process", async () => isUp(world));
         await world.approveOnPage();
         await waitForState(world, "verifying");
         await world.deliver("resolved");
         await waitForState(world, "succeeded");
-        await waitUntil("all to be told", STEP_MAX_MS, async () => isAllTold(world));
+        await waitUntil("all to be told", async () => isAllTold(world));
 
         expect(slack.messages.filter(({ thread_ts: thread }) => thread === undefined)).toEqual([
           expect.objectContaining({ text: expect.stringContaining("Helped") }),
@@ -261,9 +252,13 @@ test.concurrent(
         await world.deliver("firing");
         await waitForState(world, "approval_pending");
         await world.approveOnPage();
-        await waitUntil("the patch", TAKEOVER_BUSY_MAX_MS, async () => {
-          return world.kubernetes.mutations().length > 0;
-        });
+        await waitUntil(
+          "the patch",
+          async () => {
+            return world.kubernetes.mutations().length > 0;
+          },
+          TAKEOVER_BUSY_MAX_MS,
+        );
         const patchedAt = new Date(world.kubernetes.mutations()[0]?.at ?? 0).getTime();
         const seconds = (patchedAt - (world.service.deaths[0]?.getTime() ?? 0)) / 1000;
         process.stderr.write(`taken over ${seconds.toFixed(1)} s after the kill\n`);
@@ -287,7 +282,7 @@ test.concurrent(
       KILL_POINT_OF_UPLOADS,
       async (world) => {
         await remediate(world);
-        await waitUntil("the upload", STEP_MAX_MS, async () => {
+        await waitUntil("the upload", async () => {
           const { rowCount } = await world.database.query(
             "SELECT 1 FROM collections WHERE state = 'uploaded'",
           );

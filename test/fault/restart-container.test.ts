@@ -7,8 +7,6 @@ import { brokenInvariants } from "./invariants.ts";
 import { APP } from "./surroundings.ts";
 import { givenWorld, type World } from "./world.ts";
 
-const STEP_MAX_MS = 60_000;
-
 async function deliver({ service }: World, status: "firing" | "resolved"): Promise<void> {
   const alert = {
     status,
@@ -32,11 +30,7 @@ async function deliver({ service }: World, status: "firing" | "resolved"): Promi
 }
 
 async function waitForState(world: World, state: string): Promise<void> {
-  await waitUntil(
-    `the run to be ${state}`,
-    STEP_MAX_MS,
-    async () => (await world.runState()) === state,
-  );
+  await waitUntil(`the run to be ${state}`, async () => (await world.runState()) === state);
 }
 
 test.concurrent.each([undefined, "before-cluster-call", "after-cluster-call", "after-intent"])(

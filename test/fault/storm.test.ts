@@ -94,7 +94,7 @@ async function expectAllInOrder(): Promise<void> {
 }
 
 async function waitUntilProcessed(): Promise<void> {
-  await waitUntil("all to be looked at", 60_000, async () => {
+  await waitUntil("all to be looked at", async () => {
     const { rowCount } = await database.query("SELECT 1 FROM inbox WHERE processed_at IS NULL");
     return rowCount === 0;
   });

@@ -1,8 +1,6 @@
 import { waitUntil } from "../fakes/fettle.ts";
 import type { Answer, Hypervisor } from "./given.ts";
 
-const WAIT_MS = 30_000;
-
 /** The operation that a 202 has begun, after its end. */
 export async function finished(
   api: Pick<Hypervisor, "send">,
@@ -12,7 +10,7 @@ export async function finished(
   if (answer.status !== 202 || path === null)
     throw new Error(`no operation: ${answer.status} ${answer.detail}`);
   let body = answer.body;
-  await waitUntil(`the end of ${path}`, WAIT_MS, async () => {
+  await waitUntil(`the end of ${path}`, async () => {
     body = (await api.send(path)).body;
     return body["ended_at"] !== null;
   });

@@ -39,9 +39,7 @@ test("the rights are exactly those that the actions use", async () => {
   const carryOut = async (name: ActionName, ask: Ask = {}) => {
     const plan = await planned(name, cluster, ask);
     await worker().apply(plan, cluster);
-    await waitUntil(name, 20_000, async () =>
-      Boolean(await actionNamed(name).settled(plan, cluster)),
-    );
+    await waitUntil(name, async () => Boolean(await actionNamed(name).settled(plan, cluster)));
   };
   for (const each of [WEB, DB, target("daemonset", "agent")])
     await carryOut("rollout_restart", { of: each });

@@ -17,8 +17,6 @@ import {
   type Worker,
 } from "./given.ts";
 
-const DEADLINE_MS = 20_000;
-
 let given: GivenCluster;
 let cluster: Cluster;
 beforeEach(async () => {
@@ -44,7 +42,7 @@ async function namesOf(of = WEB): Promise<readonly string[]> {
 /** Looks again and again, as the sweep does, until it is not "not now" any more. */
 async function applyUntilDone(plan: Plan, run: Worker): Promise<Effect> {
   let effect = await run.apply(plan, cluster);
-  await waitUntil("the evictions", DEADLINE_MS, async () => {
+  await waitUntil("the evictions", async () => {
     if (effect.kind === "wait") effect = await run.apply(plan, cluster);
     return effect.kind !== "wait";
   });
@@ -89,7 +87,7 @@ test("a second look after a crash evicts only what is left, and never the pod th
   const plan = await planned("restart_pods", cluster, { of: DB, options: { batch: 3 } });
   const run = worker();
   await run.apply(plan, cluster);
-  await waitUntil("new pods of the old names", DEADLINE_MS, async () => {
+  await waitUntil("new pods of the old names", async () => {
     return (await namesOf(DB)).length === 3;
   });
   run.progress = {}; // the worker died before it wrote anything down
@@ -228,7 +226,5 @@ test("has settled when the old pods are gone and the new ones are ready", async 
 
   await worker().apply(plan, cluster);
 
-  await waitUntil("three new pods", DEADLINE_MS, async () =>
-    Boolean(await restartPods.settled(plan, cluster)),
-  );
+  await waitUntil("three new pods", async () => Boolean(await restartPods.settled(plan, cluster)));
 });

@@ -45,7 +45,7 @@ test.each([
   expect(given.kubernetes.mutations().map(({ path }) => path)).toEqual([
     `/apis/apps/v1/namespaces/shop/${resource}/${name}`,
   ]);
-  await waitUntil("the rollout", 20_000, async () =>
+  await waitUntil("the rollout", async () =>
     Boolean(await actionNamed("rollout_restart").settled(plan, cluster)),
   );
   const after = (await cluster.pods(of)).map(({ uid }) => uid);
@@ -69,7 +69,7 @@ test("a rollout that is under way stops it", async () => {
   const { resourceVersion = "" } = (await cluster.workload(WEB)) ?? {};
   const request = { resourceVersion, restartedAt: "now", runId: "somebody", dryRun: false };
   await cluster.restart(WEB, request);
-  await waitUntil("the rollout to be noticed", 20_000, async () => {
+  await waitUntil("the rollout to be noticed", async () => {
     const workload = await cluster.workload(WEB);
     return workload?.observedGeneration === 2 && workload.updatedReplicas === 0;
   });

@@ -99,7 +99,7 @@ describe("doing it", () => {
     expect(await worker().apply(plan, cluster)).toEqual({ kind: "done", already: true });
 
     expect(effectsOf(given.kubernetes)).toEqual([`PATCH ${SCALE_PATH}`]);
-    await waitUntil("five pods", 20_000, async () =>
+    await waitUntil("five pods", async () =>
       Boolean(await actionNamed("scale_up").settled(plan, cluster)),
     );
     expect(await cluster.pods(WEB)).toHaveLength(5);

@@ -44,7 +44,7 @@ function tell(channel: Channel): void {
 }
 
 async function told(): Promise<void> {
-  await waitUntil("all to be told", 60_000, async () => (await setup.waiting()) === 0);
+  await waitUntil("all to be told", async () => (await setup.waiting()) === 0);
 }
 
 async function remediated(end: string): Promise<string> {

@@ -26,7 +26,7 @@ test("the service tells Slack of its runs, with links where no click can come ba
   const service = await startRunbooks(config, silentLog);
   try {
     await setup.ask(await setup.run({ app: "checkout" }));
-    await waitUntil("the message", 60_000, async () => slack.messages.length > 0);
+    await waitUntil("the message", async () => slack.messages.length > 0);
     const metrics = await (await fetch(`${service.url ?? ""}/metrics`)).text();
 
     expect(slack.messages[0]?.text).toContain("Approval needed: shop/checkout");

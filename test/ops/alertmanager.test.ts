@@ -70,7 +70,7 @@ test("Fettle gets every alert with its token, people by severity, and the watchd
   await fire("CostSpikeCluster", "warning");
   await fire("Watchdog", "none");
 
-  await waitUntil("all deliveries", DEADLINE_MS, async () => deliveries.length >= 7);
+  await waitUntil("all deliveries", async () => deliveries.length >= 7);
   expect(told("/alertmanager")).toEqual(["BackendDown", "CostSpikeCluster"]);
   expect(deliveries.find(({ path }) => path === "/alertmanager")?.authorization).toBe(
     `Bearer ${TOKEN}`,
@@ -84,10 +84,10 @@ test("Fettle gets every alert with its token, people by severity, and the watchd
 test("an outage that is told fast mutes the slower words about it, for the same application only", async () => {
   deliveries.length = 0;
   await fire("SLOErrorBudgetBurnFast", "critical", "web");
-  await waitUntil("the first", DEADLINE_MS, async () => told("/alertmanager").length === 1);
+  await waitUntil("the first", async () => told("/alertmanager").length === 1);
   await fire("SLOErrorBudgetBurn", "warning", "web");
   await fire("SLOErrorBudgetBurn", "warning", "api");
-  await waitUntil("the other application's", DEADLINE_MS, async () =>
+  await waitUntil("the other application's", async () =>
     deliveries.some(({ body }) => body.alerts?.some(({ labels }) => labels["app"] === "api")),
   );
 

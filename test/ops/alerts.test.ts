@@ -46,20 +46,24 @@ test(
       [...text.matchAll(/- alert: (\w+)/g)].map(([, name]) => name ?? ""),
     );
     expect(all.length).toBeGreaterThan(30);
-    await waitUntil("silence, but for the watchdog", DEADLINE_MS, async () => isOnlyWatchdog());
+    await waitUntil("silence, but for the watchdog", async () => isOnlyWatchdog(), DEADLINE_MS);
 
     const seen = new Set<string>();
     trouble.begin();
-    await waitUntil("every alert to fire", DEADLINE_MS, async () => {
-      for (const name of await firing()) seen.add(name);
-      return all.every((name) => seen.has(name));
-    }).catch(() => undefined); // the comparison below names those that did not
+    await waitUntil(
+      "every alert to fire",
+      async () => {
+        for (const name of await firing()) seen.add(name);
+        return all.every((name) => seen.has(name));
+      },
+      DEADLINE_MS,
+    ).catch(() => undefined); // the comparison below names those that did not
     expect([...seen].sort()).toEqual([...all].sort());
     // A template that cannot be filled in is no failure for Prometheus: it tells the error, or "no value", at night.
     expect((await texts()).filter((text) => /<error|no value|^\s*$/i.test(text))).toEqual([]);
 
     trouble.end();
-    await waitUntil("every alert to resolve", DEADLINE_MS, async () => isOnlyWatchdog()).catch(
+    await waitUntil("every alert to resolve", async () => isOnlyWatchdog(), DEADLINE_MS).catch(
       () => undefined,
     );
     expect(await firing()).toEqual(["Watchdog"]);

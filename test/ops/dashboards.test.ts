@@ -116,10 +116,14 @@ test(
     const waiting = new Set(
       prom.filter(({ panel }, index) => seen[index] === 0 && !MAY_BE_EMPTY.includes(panel)),
     );
-    await waitUntil("data in the panels", DEADLINE_MS, async () => {
-      for (const query of waiting) if ((await ask(query)) > 0) waiting.delete(query);
-      return waiting.size === 0;
-    }).catch(() => undefined); // those that stay empty are named below
+    await waitUntil(
+      "data in the panels",
+      async () => {
+        for (const query of waiting) if ((await ask(query)) > 0) waiting.delete(query);
+        return waiting.size === 0;
+      },
+      DEADLINE_MS,
+    ).catch(() => undefined); // those that stay empty are named below
 
     expect([...waiting].map(({ panel, expr }) => `${panel}: ${expr ?? ""}`)).toEqual([]);
   },

@@ -9,7 +9,6 @@ import { givenSurroundings, type Surroundings } from "../fault/surroundings.ts";
 
 /** Kubernetes kills after 30 s. */
 const DRAIN_MAX_MS = 25_000;
-const WAIT_MS = 40_000;
 
 let around: Surroundings;
 let slack: FakeSlack;
@@ -76,7 +75,7 @@ test.each([
   async (...what) => {
     const service = await start();
     await around.deliver(service.url, "firing");
-    await waitUntil("the question", WAIT_MS, async () => {
+    await waitUntil("the question", async () => {
       return (await around.stateOf()) === "approval_pending";
     });
     const atOnce = what.filter((each) => !each.includes("database"));
@@ -84,7 +83,7 @@ test.each([
     await around.approve(service.url);
     const patches = () =>
       around.kubernetes.requests.filter(({ method, dryRun }) => method === "PATCH" && !dryRun);
-    await waitUntil("the call to the cluster", WAIT_MS, async () => patches().length > 0);
+    await waitUntil("the call to the cluster", async () => patches().length > 0);
     if (what.length !== atOnce.length)
       await HANGING["a database that never answers"]?.(service.url);
 
@@ -99,7 +98,7 @@ test.each([
     slack.broken.clear();
     const next = await start();
     await around.deliver(next.url, "resolved");
-    await waitUntil("the end", WAIT_MS, async () => (await around.stateOf()) === "succeeded");
+    await waitUntil("the end", async () => (await around.stateOf()) === "succeeded");
 
     expect(code).toBe(0);
     expect(took).toBeLessThan(DRAIN_MAX_MS);

@@ -5,8 +5,6 @@ import { brokenInvariants } from "../fault/invariants.ts";
 import { measure } from "../fault/measure.ts";
 import { givenSurroundings, type Surroundings } from "../fault/surroundings.ts";
 
-const WAIT_MS = 40_000;
-
 let around: Surroundings;
 beforeAll(async () => {
   around = await givenSurroundings();
@@ -56,11 +54,11 @@ test("connections that the database closes are logged and replaced", async () =>
     await around.database.query(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'fettle%' AND datname = current_database()",
     );
-    await waitUntil("readiness", WAIT_MS, async () => (await fetch(`${service.url}/ready`)).ok);
+    await waitUntil("readiness", async () => (await fetch(`${service.url}/ready`)).ok);
   }
 
   await around.deliver(service.url, "firing");
-  await waitUntil("the question", WAIT_MS, async () => {
+  await waitUntil("the question", async () => {
     return (await around.stateOf()) === "approval_pending";
   });
   expect(service.output()).toContain('"idle database connection lost"');

@@ -11,7 +11,6 @@ import { brokenInvariants } from "../fault/invariants.ts";
 import { measure, metricOf, type Measured } from "../fault/measure.ts";
 import { givenSurroundings, type Surroundings } from "../fault/surroundings.ts";
 
-const WAIT_MS = 40_000;
 /** One more than a receiver takes. */
 const TOO_MANY = 50_001;
 
@@ -62,15 +61,11 @@ test("a receiver alone stores alerts and leaves them, and refuses when too many 
     `INSERT INTO inbox (source, body_sha256, raw, content)
      SELECT 'flood', n::text, '', '{"alerts": []}' FROM generate_series(1, ${TOO_MANY}) n`,
   );
-  await waitUntil("the refusal", WAIT_MS, async () => (await send(receiver.url)) === 503);
+  await waitUntil("the refusal", async () => (await send(receiver.url)) === 503);
   const counted = await metricOf(receiver.url, "runbooks_inbox_waiting");
 
   await database.query("DELETE FROM inbox WHERE source = 'flood'");
-  await waitUntil(
-    "the end of the refusal",
-    WAIT_MS,
-    async () => (await send(receiver.url)) === 202,
-  );
+  await waitUntil("the end of the refusal", async () => (await send(receiver.url)) === 202);
 
   expect(counted).toBeGreaterThanOrEqual(TOO_MANY);
   const { rows } = await database.query("SELECT processed_at FROM inbox");
@@ -87,12 +82,12 @@ test("the executor does what the receiver took, and the receiver never opens its
   try {
     const executorBefore = await measure(executor.url);
     await around.deliver(receiver.url, "firing");
-    await waitUntil("the question", WAIT_MS, async () => (await stateOf()) === "approval_pending");
+    await waitUntil("the question", async () => (await stateOf()) === "approval_pending");
     expect(await rolesSignedOn()).toEqual(["executor", "receiver"]);
     expect(await around.approve(receiver.url)).toBe(200);
-    await waitUntil("the restart", WAIT_MS, async () => kubernetes.mutations().length === 1);
+    await waitUntil("the restart", async () => kubernetes.mutations().length === 1);
     await around.deliver(receiver.url, "resolved");
-    await waitUntil("the end", WAIT_MS, async () => (await stateOf()) === "succeeded");
+    await waitUntil("the end", async () => (await stateOf()) === "succeeded");
 
     expect(await send(executor.url)).toBe(404);
     const elsewhere = executor.url.replace("127.0.0.1", "127.0.0.2");

@@ -40,7 +40,7 @@ async function givenRequest(alert: GivenFrame = {}): Promise<Request> {
         [app],
       )
     ).rows[0];
-  await waitUntil("the question", 10_000, async () => (await find()) !== undefined);
+  await waitUntil("the question", async () => (await find()) !== undefined);
   const { id = "", run_id: runId = "" } = (await find()) ?? {};
   return {
     app,
@@ -170,7 +170,7 @@ describe("pressing the button", () => {
     expect([first.status, again.status, other.status, later.status]).toEqual([200, 409, 409, 409]);
     for (const page of [again, other, later])
       expect(await page.text()).toContain("approved by ana");
-    await waitUntil("the patch", 10_000, async () => patchesOf(request) === 1);
+    await waitUntil("the patch", async () => patchesOf(request) === 1);
     const { rows } = await service.database.query(
       "SELECT actor, detail FROM runbooks_audit WHERE run_id = $1 AND event = 'approved'",
       [request.runId],
@@ -207,7 +207,7 @@ describe("pressing the button", () => {
     });
 
     expect(answer.status).toBe(200);
-    await waitUntil("the patch", 10_000, async () => patchesOf(request) === 1);
+    await waitUntil("the patch", async () => patchesOf(request) === 1);
   });
 
   test("rejects: the run has ended, and nothing is changed in the cluster", async () => {

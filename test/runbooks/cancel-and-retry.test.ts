@@ -28,7 +28,7 @@ const cancel = async (runId: string, reason?: string) =>
 
 /** Waits until somebody waits for a lock of this database. */
 const somebodyWaits = async () =>
-  waitUntil("somebody to wait", 20_000, async () => {
+  waitUntil("somebody to wait", async () => {
     const { rows } = await database.query(
       `SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
         WHERE NOT l.granted AND a.datname = current_database()`,

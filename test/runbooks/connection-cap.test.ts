@@ -71,7 +71,7 @@ test("who lets one go may have another", async () => {
   await holds(SENDER, MAX);
   sockets[0]?.destroy();
 
-  await waitUntil("room again", 20_000, async () => asks(SENDER));
+  await waitUntil("room again", async () => asks(SENDER));
   expect(await asks(SENDER)).toBe(false);
 });
 

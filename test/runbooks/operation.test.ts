@@ -38,7 +38,7 @@ test("counts alerts, duplicates and what became of runs", async () => {
   const body = frame({ app: "unknown-app" });
   await post(service, body);
   await post(service, body);
-  await waitUntil("the run's end", 10_000, async () => {
+  await waitUntil("the run's end", async () => {
     const { rowCount } = await service.database.query(
       "SELECT 1 FROM runs WHERE state = 'skipped_target'",
     );

@@ -77,7 +77,7 @@ test("a run that verifies makes no jobs of its own, however often it is looked a
 
   expect(await stateOf(setup)).toBe("verifying");
   expect(setup.jobs).toEqual([]);
-  await waitUntil("its next look", 5_000, async () => (await findDueRuns(database)).includes(id));
+  await waitUntil("its next look", async () => (await findDueRuns(database)).includes(id));
 });
 
 test.each<[string, (deps: RunDeps) => Partial<RunDeps>]>([

@@ -144,7 +144,7 @@ receivers: [{ name: fettle }, { name: other }]
     });
     const { url } = alertmanager;
     const adapter = alertmanagerAlerts({ url, receiver: "fettle", token: undefined });
-    await waitUntil("the alert", 10_000, async () => (await adapter.list()).alerts.length > 0);
+    await waitUntil("the alert", async () => (await adapter.list()).alerts.length > 0);
 
     const { alerts, upSince } = await adapter.list();
     // Under a wrong name nothing would fire, and every alert would be taken to be over.

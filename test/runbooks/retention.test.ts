@@ -59,7 +59,7 @@ test("it begins at once, and ends when it is told to", async () => {
   const stop = new AbortController();
 
   const retaining = retainUntil(stop.signal, deps());
-  await waitUntil("the deletion", 10_000, async () => {
+  await waitUntil("the deletion", async () => {
     const { rowCount } = await database.query("SELECT 1 FROM inbox WHERE body_sha256 LIKE 'b%'");
     return rowCount === 0;
   });

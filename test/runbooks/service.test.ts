@@ -244,7 +244,7 @@ describe("a body that cannot be taken", () => {
 test("an alert that was accepted becomes a run, with the plan that people are asked about", async () => {
   await post(service, frame({ app: "checkout" }));
 
-  await waitUntil("the question", 10_000, async () => {
+  await waitUntil("the question", async () => {
     const { rowCount } = await service.database.query(
       "SELECT 1 FROM runs WHERE state = 'approval_pending' AND plan->>'action' = 'rollout_restart'",
     );

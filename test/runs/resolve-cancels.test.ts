@@ -36,10 +36,10 @@ test("an alert that resolves while people are asked ends the run, and takes the 
 
   await post(service, resolved(body));
 
-  await waitUntil("the end", 30_000, async () => {
+  await waitUntil("the end", async () => {
     return (await stateOf(question.runId)) === "resolved_before_action";
   });
-  await waitUntil("the message without buttons", 30_000, async () => {
+  await waitUntil("the message without buttons", async () => {
     return !blocksAt(slack, question.messageTs).includes("fettle_approve");
   });
   expect(blocksAt(slack, question.messageTs)).toMatch(/resolved/i);

@@ -51,7 +51,7 @@ beforeAll(async () => {
   one.close();
   const refused = answers.map((attempts) => attempts.at(-1)).filter((last) => last?.status !== 202);
   if (refused.length > 0) throw new Error(`answered ${JSON.stringify(refused[0])}`);
-  await waitUntil("all to be looked at", 60_000, async () => {
+  await waitUntil("all to be looked at", async () => {
     return (await count(world.database, "inbox WHERE processed_at IS NULL")) === 0;
   });
 });
@@ -89,7 +89,7 @@ test("no alert is about a workload whose name is no name", () => {
 });
 
 test("nothing of them stands in an address of the cluster, and nothing is changed there", async () => {
-  await waitUntil("the runs of what could be named", 30_000, async () => {
+  await waitUntil("the runs of what could be named", async () => {
     return (
       (await count(
         world.database,

@@ -90,7 +90,7 @@ async function givenHostileRuns() {
            FROM runs r WHERE target_key LIKE '%/hostile-%' OR app IN ('app-15', 'app-16', 'app-17')`,
       )
     ).rows;
-  await waitUntil("the hostile runs", 60_000, async () => {
+  await waitUntil("the hostile runs", async () => {
     const runs = await find();
     const settled = runs.filter(({ state }) => !/^(matched|collect)/.test(state));
     return runs.length >= 10 && settled.length === runs.length;

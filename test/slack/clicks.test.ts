@@ -51,7 +51,7 @@ async function waiting(): Promise<Question> {
         [app],
       )
     ).rows[0]?.id;
-  await waitUntil("the question", 45_000, async () => (await find()) !== undefined);
+  await waitUntil("the question", async () => (await find()) !== undefined);
   const runId = (await find()) ?? "";
   const approval = await findApproval(runId, service.database);
   return { runId, approvalId: approval?.id ?? "", planHash: approval?.planHash ?? "" };
@@ -83,7 +83,7 @@ async function deniedOf({ runId }: Question): Promise<readonly string[]> {
 
 /** What the person was told, once it has come. */
 async function told(text: string): Promise<void> {
-  await waitUntil(`"${text}" in Slack`, 15_000, async () =>
+  await waitUntil(`"${text}" in Slack`, async () =>
     slack.calls("response_url").some(({ body }) => String(body["text"]).includes(text)),
   );
 }
@@ -92,7 +92,7 @@ test("the buttons of the message that Slack was sent decide, and are gone afterw
   const question = await waiting();
   const message = () =>
     slack.messages.find(({ blocks }) => JSON.stringify(blocks).includes(question.approvalId));
-  await waitUntil("the message", 15_000, async () => {
+  await waitUntil("the message", async () => {
     const approval = await findApproval(question.runId, service.database);
     return approval?.messageTs !== undefined && message() !== undefined;
   });
@@ -105,7 +105,7 @@ test("the buttons of the message that Slack was sent decide, and are gone afterw
     state: "approved",
     decidedBy: "ana",
   });
-  await waitUntil("the message without buttons", 20_000, async () => {
+  await waitUntil("the message without buttons", async () => {
     const now = slack.messages.find((one) => one.ts === ts);
     return now !== undefined && !JSON.stringify(now.blocks).includes("fettle_approve");
   });
@@ -121,7 +121,7 @@ describe("a click", () => {
     expect(response.headers.get("x-powered-by")).toBeNull();
     const approval = await findApproval(question.runId, service.database);
     expect(approval).toMatchObject({ state: "approved", decidedBy: "ana" });
-    await waitUntil("the action", 15_000, async () => (await stateOf(question)) === "verifying");
+    await waitUntil("the action", async () => (await stateOf(question)) === "verifying");
   });
 
   test("on Reject ends the run, also when nobody can be asked for a reason", async () => {
@@ -173,7 +173,7 @@ describe("a click", () => {
         )
       ).rows.length;
     // A busy machine acknowledges clicks before they are counted.
-    await waitUntil("a decision", 20_000, async () => (await decided()) > 0);
+    await waitUntil("a decision", async () => (await decided()) > 0);
     expect(await decided()).toBe(1);
   });
 
@@ -193,7 +193,7 @@ test("Ask again opens a new run for a request that nobody answered, which somebo
     [question.runId],
   );
   await service.database.query("UPDATE runs SET look_at = now() WHERE id = $1", [question.runId]);
-  await waitUntil("the expiry", 15_000, async () => (await stateOf(question)) === "expired");
+  await waitUntil("the expiry", async () => (await stateOf(question)) === "expired");
   const { approvalId: id, planHash } = question;
   const value = buttonValue({ id, planHash }, "ask_again", new Secret(APPROVAL_SECRET));
 

@@ -56,7 +56,7 @@ export async function shownQuestion(
       ? approval
       : undefined;
   };
-  await waitUntil("the question in Slack", 30_000, async () => (await find()) !== undefined);
+  await waitUntil("the question in Slack", async () => (await find()) !== undefined);
   const { runId = "", id = "", planHash = "", messageTs = "" } = (await find()) ?? {};
   return { runId, approvalId: id, planHash, messageTs };
 }

@@ -11,8 +11,6 @@ import { givenNotices, LINKS, type GivenNotices } from "../notify/given-notices.
 import { openTestDatabase } from "../runbooks/given.ts";
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 
-const WAIT_MS = 60_000;
-
 /** What every test of Slack's messages has: a database, a Slack, and dispatchers that are stopped again. */
 export interface SlackTest {
   readonly database: Database;
@@ -86,8 +84,8 @@ export function slackTest(): SlackTest {
       stops.push(world.setup.tell(channels, fallbacks));
     },
     told: async () =>
-      waitUntil("everything to be told", WAIT_MS, async () => (await world.setup.waiting()) === 0),
-    until: async (what, look) => waitUntil(what, WAIT_MS, async () => look()),
+      waitUntil("everything to be told", async () => (await world.setup.waiting()) === 0),
+    until: async (what, look) => waitUntil(what, async () => look()),
     main: () => world.slack.messages.filter(({ thread_ts: thread }) => thread === undefined),
     lines: () =>
       world.slack.messages

@@ -12,8 +12,6 @@ import {
   type Question,
 } from "./given-clicks.ts";
 
-const WAIT_MS = 30_000;
-
 let slack: FakeSlack;
 let service: GivenService;
 let apps = 0;
@@ -43,7 +41,7 @@ async function asked(): Promise<Question> {
         [app],
       )
     ).rows[0]?.id;
-  await waitUntil("the question", WAIT_MS, async () => (await find()) !== undefined);
+  await waitUntil("the question", async () => (await find()) !== undefined);
   const runId = (await find()) ?? "";
   await service.database.query(
     "UPDATE approvals SET channel = 'C0FETTLE', message_ts = '1795240000.000001' WHERE run_id = $1",
@@ -94,7 +92,7 @@ async function deniedOf({ runId }: Question): Promise<readonly string[]> {
 }
 
 async function told(text: string): Promise<void> {
-  await waitUntil(`"${text}" in Slack`, WAIT_MS, async () =>
+  await waitUntil(`"${text}" in Slack`, async () =>
     slack.calls("response_url").some(({ body }) => String(body["text"]).includes(text)),
   );
 }
@@ -158,7 +156,7 @@ test.each<[string, Parameters<FakeSlack["broken"]["set"]>[1]]>([
 
   expect((await reject(question, "U0ANA")).status).toBe(200);
 
-  await waitUntil("the rejection", WAIT_MS, async () => (await answerOf(question))?.by === "ana");
+  await waitUntil("the rejection", async () => (await answerOf(question))?.by === "ana");
   expect(await answerOf(question)).toEqual({ state: "rejected", by: "ana", reason: null });
 });
 
@@ -166,7 +164,7 @@ test("a dialog that Slack opened although it said nothing changes nothing that w
   slack.broken.set("views.open", "late");
   const question = await asked();
   await reject(question, "U0ANA");
-  await waitUntil("the rejection", WAIT_MS, async () => (await answerOf(question))?.by === "ana");
+  await waitUntil("the rejection", async () => (await answerOf(question))?.by === "ana");
 
   expect((await send(submission(opened(), "U0ANA", "too late"))).status).toBe(200);
 

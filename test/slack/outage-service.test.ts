@@ -33,13 +33,13 @@ test.each<[string, () => string]>([
     const service = await givenSlackService({ token: slack.token, apiUrl: apiUrl() });
     try {
       expect((await post(service, frame({ app: "app-1" }))).status).toBe(202);
-      await waitUntil("the request", 30_000, async () => {
+      await waitUntil("the request", async () => {
         return (await numberOf(service, "runs WHERE state = 'approval_pending'")) === 1;
       });
-      await waitUntil("an attempt", 30_000, async () => {
+      await waitUntil("an attempt", async () => {
         return (await numberOf(service, "runbooks_outbox WHERE attempts > 0")) > 0;
       });
-      await waitUntil("the age", 30_000, async () => (await oldestAge(service)) > 0);
+      await waitUntil("the age", async () => (await oldestAge(service)) > 0);
 
       expect((await fetch(`${service.url}/ready`)).status).toBe(200);
       expect(await (await fetch(`${service.url}/health`)).json()).toMatchObject({

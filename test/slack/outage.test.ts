@@ -76,7 +76,7 @@ test("does not ask a second channel to answer what was decided meanwhile", async
   await world.until("the refusal", () => slack.calls("chat.postMessage").length > 0);
   await setup.move(run, "rejected", { by: "ana" });
 
-  await waitUntil("everything to be told", 60_000, async () => {
+  await waitUntil("everything to be told", async () => {
     await twoMinutesLater();
     return (await setup.waiting()) === 0;
   });

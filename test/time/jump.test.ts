@@ -9,7 +9,6 @@ import { givenSurroundings, type Surroundings } from "../fault/surroundings.ts";
 
 const HOURS = 2;
 const APPS = ["early", "late", "right"] as const;
-const WAIT_MS = 40_000;
 
 let around: Surroundings;
 beforeAll(async () => {
@@ -41,15 +40,15 @@ async function replica(hours: number): Promise<FettleProcess> {
 /** One incident from its alert to its end, or as far as the breaker lets it. */
 async function incident(url: string, app: string): Promise<string | undefined> {
   await around.deliver(url, "firing", app);
-  await waitUntil("a decision", WAIT_MS, async () =>
+  await waitUntil("a decision", async () =>
     /^(approval_pending|skipped_circuit)$/.test((await around.stateOf(app)) ?? ""),
   );
   if ((await around.stateOf(app)) === "approval_pending") {
     expect(await around.approve(url, app)).toBe(200);
-    await waitUntil("the action", WAIT_MS, async () => (await around.stateOf(app)) === "verifying");
+    await waitUntil("the action", async () => (await around.stateOf(app)) === "verifying");
   }
   await around.deliver(url, "resolved", app);
-  await waitUntil("the end", WAIT_MS, async () => isOver(app));
+  await waitUntil("the end", async () => isOver(app));
   return around.stateOf(app);
 }
 
@@ -79,7 +78,7 @@ test.each([HOURS, -HOURS])(
       await forgetDeliveries();
       expect(await incident(wrong.url, app)).toBe("skipped_circuit");
 
-      await waitUntil("the clock to be compared", WAIT_MS, async () => {
+      await waitUntil("the clock to be compared", async () => {
         const skew = await metricOf(wrong.url, "runbooks_clock_skew_seconds");
         return Math.abs(skew - hours * 3_600) < 50;
       });
@@ -94,7 +93,7 @@ test.each([HOURS, -HOURS])(
           },
         },
       });
-      await waitUntil("a word in the log", WAIT_MS, async () =>
+      await waitUntil("a word in the log", async () =>
         wrong.output().includes("this machine's clock is wrong"),
       );
       const { rows } = await around.database.query<{ skew: number }>(
@@ -144,7 +143,7 @@ test.each<[number, string | undefined]>([
     skewed: (value) => void seconds.push(value),
     onCheck: (check) => void checks.push(check),
   });
-  await waitUntil("the first look", WAIT_MS, async () => clock.sleepers === 1);
+  await waitUntil("the first look", async () => clock.sleepers === 1);
   stopping.abort();
   await signedOn;
 

@@ -105,8 +105,12 @@ async function memoryAndLoop(service: FettleProcess): Promise<void> {
 /** Until every delivery was looked at. Returns how long that took, in milliseconds. */
 async function settle({ database }: GivenProcesses): Promise<number> {
   const start = performance.now();
-  await waitUntil("all to be looked at", 120_000, async () => {
-    return (await count(database, "inbox WHERE processed_at IS NULL")) === 0;
-  });
+  await waitUntil(
+    "all to be looked at",
+    async () => {
+      return (await count(database, "inbox WHERE processed_at IS NULL")) === 0;
+    },
+    120_000,
+  );
   return performance.now() - start;
 }

@@ -11,13 +11,9 @@ export async function measureTakeover(): Promise<void> {
   });
   try {
     await world.deliver("firing");
-    await waitUntil(
-      "the request",
-      30_000,
-      async () => (await world.runState()) === "approval_pending",
-    );
+    await waitUntil("the request", async () => (await world.runState()) === "approval_pending");
     await world.approveOnPage();
-    await waitUntil("the takeover", 90_000, async () => (await world.runState()) === "verifying");
+    await waitUntil("the takeover", async () => (await world.runState()) === "verifying", 90_000);
     const { rows } = await world.database.query<{ ts: Date }>(
       "SELECT ts FROM runbooks_audit WHERE event = 'executed'",
     );

@@ -117,7 +117,7 @@ test("each member of a real cluster is told, people hear of it once, and a dead 
   for (const { stop } of members) cleanups.push(stop);
   const urls = members.map(({ url }) => url);
   for (const url of urls) {
-    await waitUntil("both members", 20_000, async () => {
+    await waitUntil("both members", async () => {
       const answer = await (await fetch(`${url}/api/v2/status`)).json();
       const { cluster } = answer as { cluster: { status: string; peers?: readonly unknown[] } };
       return cluster.status === "ready" && cluster.peers?.length === 2;
@@ -128,7 +128,7 @@ test("each member of a real cluster is told, people hear of it once, and a dead 
   await channel.post(anomaly({ openedAt: Date.now() }), "firing", signal);
 
   for (const url of urls) expect(await listed(url)).toHaveLength(1);
-  await waitUntil("the notification", 20_000, async () => notified.length > 0);
+  await waitUntil("the notification", async () => notified.length > 0);
   await new Promise((resolve) => setTimeout(resolve, 4_000)); // the other member's turn is after 1 s
   expect(notified).toEqual(["firing"]);
 

@@ -167,7 +167,7 @@ test("a process that freezes in mid-transaction holds a group for some seconds, 
     })
     .catch(messageOf);
 
-  await waitUntil("the takeover", 20_000, async () =>
+  await waitUntil("the takeover", async () =>
     givenOwner("heir", "locked").then(
       () => true,
       () => false,

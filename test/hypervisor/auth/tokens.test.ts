@@ -238,7 +238,7 @@ test("whose password is changed while their login with the old one is under way 
       one.name,
     ]);
     login = api.login(one.name);
-    await waitUntil("the login at the locked row", 30_000, async () => {
+    await waitUntil("the login at the locked row", async () => {
       const { rowCount } = await tx.query(
         "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
       );

@@ -5,7 +5,6 @@ import { waitUntil } from "../../fakes/fettle.ts";
 import { finished } from "../finished.ts";
 import { fresh, givenHypervisor, type Hypervisor } from "../given.ts";
 
-const WAIT_MS = 30_000;
 const C = "/api/v1/containers";
 
 type Shown = Readonly<Record<string, string | number>>;
@@ -40,7 +39,7 @@ async function events(query = "", as?: string): Promise<readonly Shown[]> {
 /** The newest events about an object, once `reason` is among them. */
 async function about(name: string, reason: string, count = 1): Promise<readonly Shown[]> {
   let found: readonly Shown[] = [];
-  await waitUntil(`${reason} of ${name}`, WAIT_MS, async () => {
+  await waitUntil(`${reason} of ${name}`, async () => {
     found = (await events("?limit=200")).filter((each) => each["involved_object_name"] === name);
     return found.some((each) => each["reason"] === reason && each["count"] === count);
   });
@@ -169,7 +168,7 @@ test("a cluster shows them too, with the count, and a cluster that refuses costs
     name: String(started?.["name"]),
   } as const;
 
-  await waitUntil("the count in the cluster", WAIT_MS, async () =>
+  await waitUntil("the count in the cluster", async () =>
     Promise.resolve(kubernetes.read(target)?.["count"] === 2),
   );
   expect(kubernetes.read(target)).toMatchObject({
@@ -182,7 +181,7 @@ test("a cluster shows them too, with the count, and a cluster that refuses costs
   kubernetes.failNext({ method: "POST", status: 403 });
   await post("/api/v1/organizations", { id: name, name });
   await about(name, "OrganizationCreated");
-  await waitUntil("the failure to be counted", WAIT_MS, async () =>
+  await waitUntil("the failure to be counted", async () =>
     (await (await fetch(`${api.url}/metrics`)).text()).includes(
       'arm_hypervisor_events_failed_total{to="kubernetes",service="hypervisor"} 1',
     ),

@@ -28,7 +28,7 @@ beforeAll(async () => {
     LOKI_URL: loki.url,
     HYPERVISOR_BACKEND: "memory",
   });
-  await waitUntil("the alert", 30_000, async () => {
+  await waitUntil("the alert", async () => {
     const { body } = await given.send("/api/v1/metrics/query?query=ALERTS");
     return (body["result"] as readonly unknown[]).length > 0;
   });
@@ -80,7 +80,7 @@ test("what is asked wrongly is the caller's, with Prometheus' own words", async 
 });
 
 test("alerts that fire, at both of their addresses", async () => {
-  await waitUntil("the alert", 30_000, async () => {
+  await waitUntil("the alert", async () => {
     const { body } = await given.send("/monitoring/alerts");
     return (body["alerts"] as readonly unknown[]).length > 0;
   });
@@ -108,7 +108,7 @@ test("metrics by name, those of workflows alone, and one with its series", async
     ((await given.send(path)).body["metrics"] as readonly { name: string }[]).map(
       ({ name }) => name,
     );
-  await waitUntil("the metric", 30_000, async () =>
+  await waitUntil("the metric", async () =>
     (await names("/monitoring/workflows/metrics")).includes("workflow_runs_total"),
   );
   expect(await names("/monitoring/workflows/metrics")).toEqual(["workflow_runs_total"]);
@@ -196,7 +196,7 @@ test("what is down shows in /health and does not make the service unready", asyn
     }),
   );
   loki.fail(500);
-  await waitUntil("the failure", 30_000, async () => (await health())["status"] === "degraded");
+  await waitUntil("the failure", async () => (await health())["status"] === "degraded");
   expect((await health())["checks"]).toEqual(
     expect.objectContaining({ loki: { ok: false, detail: "does not answer" } }),
   );

@@ -8,7 +8,6 @@ import { startLxd, type Lxd } from "../../servers/lxd.ts";
 import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 import { rowsOf } from "../frame/given.ts";
 
-const WAIT_MS = 60_000;
 const TOKEN = randomBytes(32).toString("hex");
 const SNAPSHOTS = "/api/v1/containers/web/snapshots";
 
@@ -67,7 +66,6 @@ test("an API that is killed in mid-snapshot leaves no operation running, and the
   const progress = async (url: string, of: string) => (await send(url, `/progress/${of}`)).body;
   await waitUntil(
     "the end of the first",
-    WAIT_MS,
     async () => (await progress(between.url, id))["ended_at"] !== null,
   );
   expect(await progress(between.url, id)).toMatchObject({
@@ -83,7 +81,6 @@ test("an API that is killed in mid-snapshot leaves no operation running, and the
   const second = String(taken.body["workflow_id"]);
   await waitUntil(
     "the end of the second",
-    WAIT_MS,
     async () => (await progress(after.url, second))["ended_at"] !== null,
   );
 

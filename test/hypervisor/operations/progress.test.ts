@@ -247,7 +247,7 @@ test("a WebSocket shows each line once, goes on after the last one, and closes a
     return { lines, closed: once(socket, "close") as Promise<[number]>, socket };
   };
   const all = open(`workflow_id=${id}`);
-  await waitUntil("the first line", 30_000, async () => Promise.resolve(all.lines.length === 1));
+  await waitUntil("the first line", async () => Promise.resolve(all.lines.length === 1));
   await tell(2);
   await tell(3, "completed");
 

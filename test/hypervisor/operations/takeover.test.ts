@@ -18,7 +18,6 @@ import { waitUntil } from "../../fakes/fettle.ts";
 import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 import { rowsOf } from "../frame/given.ts";
 
-const WAIT_MS = 30_000;
 const PLACE = { project: "default", name: "web" };
 
 let own: TestDatabase;
@@ -106,7 +105,7 @@ async function given(work: Work, { begun = false } = {}): Promise<string> {
 
 async function ended(id: string): Promise<Progress | undefined> {
   let progress: Progress | undefined;
-  await waitUntil(`the end of ${id}`, WAIT_MS, async () => {
+  await waitUntil(`the end of ${id}`, async () => {
     progress = await findProgress(database, id, { organization: undefined });
     return progress !== undefined && progress.ended_at !== null;
   });
@@ -254,7 +253,7 @@ const late = async () =>
 test("what the backend does after its deadline keeps the container, and ends well", async () => {
   replica(late, { clock: hasty });
   const id = await given(SNAPSHOT);
-  await waitUntil("the work", WAIT_MS, async () => Promise.resolve(asked.length === 1));
+  await waitUntil("the work", async () => Promise.resolve(asked.length === 1));
   await expect(given({ ...SNAPSHOT, snapshot: "s2" })).rejects.toMatchObject({ status: 409 });
   expect(await findProgress(database, id, { organization: undefined })).toMatchObject({
     status: "in_progress",
@@ -273,7 +272,7 @@ test("late operations take no slot, and fail in the end in the backend's words",
   const ids = await Promise.all(
     Array.from({ length: 9 }, async (_, at) => given({ ...SNAPSHOT, name: `c${at}` })),
   );
-  await waitUntil("all nine", WAIT_MS, async () => Promise.resolve(asked.length === 9));
+  await waitUntil("all nine", async () => Promise.resolve(asked.length === 9));
   const progress = await findProgress(database, ids[0] ?? "", { organization: undefined });
   expect(progress?.status).toBe("in_progress");
 

@@ -26,7 +26,10 @@ test("takes, lists, restores, clones and deletes snapshots, with a row of each i
   const taken = await finished(api, await post(S, { name: "s1", comment: "before the upgrade" }));
   const unnamed = await finished(api, await post(S, {}));
   const copy = fresh("copy");
-  const clone = await post(`${S}/clone`, { snapshot_name: "s1", new_container_name: copy });
+  const clone = await finished(
+    api,
+    await post(`${S}/clone`, { snapshot_name: "s1", new_container_name: copy }),
+  );
   const restored = await finished(api, await post(`${S}/restore`, { snapshot_name: "s1" }));
 
   expect(taken).toMatchObject({
@@ -34,7 +37,7 @@ test("takes, lists, restores, clones and deletes snapshots, with a row of each i
     result: { name: "s1", container: name, comment: "before the upgrade", size_bytes: null },
   });
   expect((unnamed["result"] as { readonly name: string }).name).toMatch(/^snap-\d{8}-\d{6}$/);
-  expect((await finished(api, clone))["result"]).toMatchObject({
+  expect(clone["result"]).toMatchObject({
     name: copy,
     status: "stopped",
     labels: { tier: "web" },

@@ -3,7 +3,6 @@ import { waitUntil } from "../../fakes/fettle.ts";
 import { finished } from "../finished.ts";
 import { fresh, givenHypervisor, type Answer, type Hypervisor } from "../given.ts";
 
-const WAIT_MS = 30_000;
 const C = "/api/v1/containers";
 const DAILY = { cron: "0 2 * * *", time_zone: "Europe/Zagreb", keep: { last: 2 } };
 
@@ -121,19 +120,15 @@ test("when it is due a snapshot is taken, and then only its own old ones go, one
   await finished(api, await post(`${C}/${name}/snapshots`, { name: "by-hand" }));
 
   await due(name);
-  await waitUntil(
-    "the old ones to go",
-    WAIT_MS,
-    async () => !(await names(name)).includes("broken"),
-  );
+  await waitUntil("the old ones to go", async () => !(await names(name)).includes("broken"));
 
   const left = await names(name);
   expect(left).toEqual(["young", "by-hand", expect.stringMatching(/^s-20\d{12}$/)]);
-  await waitUntil("the schedule to know", WAIT_MS, async () => {
+  await waitUntil("the schedule to know", async () => {
     const { body } = await api.send(`${C}/${name}/schedules/s`);
     return body["last_status"] === "completed" && String(body["next_at"]) > String(body["last_at"]);
   });
-  await waitUntil("the rows", WAIT_MS, async () => (await scheduled(name)).length === 8);
+  await waitUntil("the rows", async () => (await scheduled(name)).length === 8);
   const own = left[2] ?? "";
   expect(await scheduled(name)).toEqual([
     ["SnapshotCreated", "Started", `${name}/${own}`],
@@ -179,7 +174,7 @@ test("a run waits while something else is done to the container, and missed time
   expect(await names(name)).toEqual([]);
 
   await api.database.query("DELETE FROM hypervisor_operations WHERE id = $1", [id]);
-  await waitUntil("the snapshot", WAIT_MS, async () => (await names(name)).length > 0);
+  await waitUntil("the snapshot", async () => (await names(name)).length > 0);
   expect((await names(name)).length).toBeLessThanOrEqual(2); // three days of minutes were missed
 });
 
@@ -190,7 +185,7 @@ test("a snapshot that fails is told, and deletes nothing", async () => {
   await due(name);
 
   let body: Answer["body"] = {};
-  await waitUntil("the failure", WAIT_MS, async () => {
+  await waitUntil("the failure", async () => {
     ({ body } = await api.send(`${C}/${name}/schedules/s`));
     return body["last_status"] === "failed";
   });

@@ -50,7 +50,7 @@ let restarts = 0;
 /** A restart of the object as it is now, after the one before: a rollout under way changes the object's version. */
 async function requestFor(target: Target) {
   restarts += 1;
-  await waitUntil("the rollout before", 20_000, async () => {
+  await waitUntil("the rollout before", async () => {
     const { generation, observedGeneration, replicas, updatedReplicas, availableReplicas } =
       (await cluster.workload(target)) ?? {};
     const settled = updatedReplicas === replicas && availableReplicas === replicas;
@@ -106,7 +106,7 @@ describe("restarting", () => {
         },
       },
     });
-    await waitUntil("the rollout", 5_000, async () => {
+    await waitUntil("the rollout", async () => {
       const workload = await cluster.workload(WEB);
       return workload?.observedGeneration === 2 && workload.updatedReplicas === 3;
     });

@@ -103,11 +103,7 @@ describe("a Redis that fails", () => {
       await breakerView.taken("x", "run_1"); // Postgres has the slot: it is only said
 
       await redis.start();
-      await waitUntil(
-        "the reconnection",
-        10_000,
-        async () => (await breakerView.used("x")) !== undefined,
-      );
+      await waitUntil("the reconnection", async () => (await breakerView.used("x")) !== undefined);
     });
   });
 
@@ -194,7 +190,7 @@ describe("a Redis that fails", () => {
     expect(await view.used("x")).toBeUndefined();
     expect(log.text()).toContain("error redis is not reachable");
     await redis.start();
-    await waitUntil("the connection", 10_000, async () => (await view.used("x")) !== undefined);
+    await waitUntil("the connection", async () => (await view.used("x")) !== undefined);
     await view.stop();
   });
 });

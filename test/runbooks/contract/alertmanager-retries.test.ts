@@ -59,7 +59,7 @@ test("Alertmanager repeats on 5xx and broken connections only: every 4xx is its 
   });
 
   const repeated = ANSWERS.filter(([, then]) => then === "again").map(([answer]) => answer);
-  await waitUntil("three attempts of those that are repeated", 60_000, async () =>
+  await waitUntil("three attempts of those that are repeated", async () =>
     repeated.every((answer) => (counts.get(answer) ?? 0) >= 3),
   );
 

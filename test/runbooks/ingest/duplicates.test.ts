@@ -36,14 +36,14 @@ test("the same delivery a hundred times at the same moment on two replicas is on
   expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: TIMES }, () => 202));
   const { rows } = await database.query("SELECT deliveries, alerts FROM inbox");
   expect(rows).toEqual([{ deliveries: TIMES, alerts: 5 }]);
-  await waitUntil("the request", 20_000, async () => {
+  await waitUntil("the request", async () => {
     return (await count(database, "runs WHERE state = 'approval_pending'")) === 1;
   });
   const { rows: asked } = await database.query<{ id: string }>("SELECT id FROM approvals");
   const approval = await findApproval(asked[0]?.id ?? "", database);
   if (approval === undefined) throw new Error("nobody is asked");
   await raceClicks(world, { approvals: [approval], clicks: 2, verdictOf: () => "approve" });
-  await waitUntil("the action", 20_000, async () => {
+  await waitUntil("the action", async () => {
     return (await count(database, "runs WHERE state = 'verifying'")) === 1;
   });
 

@@ -58,7 +58,7 @@ test("a team's alert about another team's namespace is stored, and starts nothin
   const answer = await post(service, frame({ app: "app-9" }), bearer(TEAM));
 
   expect(answer.status).toBe(202);
-  await waitUntil("the record", 10_000, async () => {
+  await waitUntil("the record", async () => {
     const { rowCount } = await service.database.query(
       `SELECT 1 FROM runbooks_audit WHERE event = 'skipped_not_allowed' AND actor = 'team-a'
           AND detail->'labels'->>'app' = 'app-9'`,
@@ -145,7 +145,7 @@ async function processedAt(id: string): Promise<Date | null | undefined> {
 }
 
 async function letAMinutePass(id: string): Promise<void> {
-  await waitUntil("it to be looked at", 10_000, async () => (await processedAt(id)) !== null);
+  await waitUntil("it to be looked at", async () => (await processedAt(id)) !== null);
   await service.database.query(
     "UPDATE inbox SET processed_at = now() - interval '1 minute' WHERE id = $1",
     [id],
@@ -170,7 +170,7 @@ test("the same body again, later, says that its alerts still fire", async () => 
   const again = await post(service, body);
 
   expect(await again.json()).toMatchObject({ id, accepted: 0, duplicate: 1 });
-  await waitUntil("it to be seen", 10_000, async () => seenLately("app-11"));
+  await waitUntil("it to be seen", async () => seenLately("app-11"));
 });
 
 test("a copy of a signed request is answered as one, and tells nothing", async () => {
@@ -196,5 +196,5 @@ test("a copy of a signed request is answered as one, and tells nothing", async (
     "x-fettle-timestamp": later,
     "x-fettle-signature": signBody(GRAFANA_KEY, Number(later), body),
   });
-  await waitUntil("a new signature to count", 10_000, async () => seenLately("app-12"));
+  await waitUntil("a new signature to count", async () => seenLately("app-12"));
 });

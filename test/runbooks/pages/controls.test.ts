@@ -165,7 +165,7 @@ describe("what people do about a run", () => {
     const path = answer.headers.get("location") ?? "";
 
     expect([answer.status, path]).toEqual([303, expect.stringMatching(/^\/runs\/run_\w+\?said=/)]);
-    await waitUntil("the question", 20_000, async () =>
+    await waitUntil("the question", async () =>
       (await look(service, path)).text.includes("approval pending"),
     );
     const page = await look(service, path);

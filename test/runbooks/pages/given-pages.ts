@@ -54,7 +54,7 @@ export async function givenQuestion(
         [app],
       )
     ).rows[0];
-  await waitUntil("the question", 20_000, async () => (await find()) !== undefined);
+  await waitUntil("the question", async () => (await find()) !== undefined);
   const { id = "", run_id: runId = "" } = (await find()) ?? {};
   return { app, runId, approvalId: id };
 }

@@ -54,10 +54,10 @@ async function givenRoutes(
       });
       const leaving = new AbortController();
       const answer = fetch(`${url}${path}`, { signal: leaving.signal }).catch(() => undefined);
-      await waitUntil("the question", 20_000, async () => asked > before.asked);
+      await waitUntil("the question", async () => asked > before.asked);
       leaving.abort();
       await answer;
-      await waitUntil("the end of the connection", 20_000, async () => closed > before.closed);
+      await waitUntil("the end of the connection", async () => closed > before.closed);
       letGo();
       await new Promise(setImmediate);
     },
@@ -102,7 +102,7 @@ test("exports whose readers read no more are cut off, and make room for the next
       socket.on("error", () => undefined).pause();
       socket.write("GET /audit/export?format=csv HTTP/1.1\r\nHost: x\r\n\r\n");
     }
-    await waitUntil("their end", 20_000, async () => routes.closed() === 2);
+    await waitUntil("their end", async () => routes.closed() === 2);
     const next = await fetch(`${routes.url}/audit/export?format=csv`);
 
     expect(next.status).toBe(200);

@@ -54,7 +54,7 @@ test("tells each change to all who look, and ends with the run", async () => {
       "no-store",
     ]);
   }
-  await waitUntil("the state", 20_000, async () =>
+  await waitUntil("the state", async () =>
     streams.every(({ text }) => text().includes('"state":"approval_pending"')),
   );
   await fetch(`${service.url}/runs/${runId}/cancel`, {
@@ -91,7 +91,7 @@ test("takes no more than 256 at a time, and has room again when they leave", asy
   expect([tooMany.status, tooMany.headers.get("retry-after")]).toEqual([503, "30"]);
 
   for (const { leave } of streams) leave();
-  await waitUntil("room", 20_000, async () => {
+  await waitUntil("room", async () => {
     const next = await listenTo(service, path);
     next.leave();
     return next.status === 200;
@@ -182,7 +182,7 @@ test("ends when the service stops, which does not wait for those who look", asyn
   const own = await givenService({ ...PAGES_ENV });
   const { runId } = await givenQuestion(own);
   const stream = await listenTo(own, `/runs/${runId}/stream`);
-  await waitUntil("the state", 20_000, async () => stream.text().includes("approval_pending"));
+  await waitUntil("the state", async () => stream.text().includes("approval_pending"));
 
   const from = performance.now();
   await own.stop();

@@ -40,7 +40,7 @@ async function decisionFor(app: string): Promise<{ state: string; key: string | 
         [app],
       )
     ).rows[0];
-  await waitUntil("a decision", 30_000, async () => (await run())?.decided === true);
+  await waitUntil("a decision", async () => (await run())?.decided === true);
   const { state = "", key = null } = (await run()) ?? {};
   return { state, key };
 }
@@ -49,16 +49,16 @@ test("the ConfigMap is the policy: its changes count at once, its faults are sho
   expect(await decisionFor("app-1")).toEqual({ state: "skipped_no_policy", key: null });
 
   putPolicy({ "shop._any": "latency_p99=rollout_restart" });
-  await waitUntil("the new policy", 30_000, async () => (await shown()).keys.includes("shop.*"));
+  await waitUntil("the new policy", async () => (await shown()).keys.includes("shop.*"));
   expect(await decisionFor("app-2")).toEqual({ state: "approval_pending", key: "shop.*" });
 
   putPolicy({ "shop._any": "latency_p99=reboot" });
-  await waitUntil("the problem", 30_000, async () => (await shown()).problem !== null);
+  await waitUntil("the problem", async () => (await shown()).problem !== null);
   expect((await shown()).problem).toContain('key "shop._any", line 1, column 13: "reboot"');
   expect(await decisionFor("app-3")).toEqual({ state: "approval_pending", key: "shop.*" });
 
   putPolicy({ "shop._any": "latency_p99=rollout_restart{mode=shadow}" });
-  await waitUntil("the repaired policy", 30_000, async () => (await shown()).problem === null);
+  await waitUntil("the repaired policy", async () => (await shown()).problem === null);
   expect(await decisionFor("app-4")).toEqual({ state: "skipped_shadow", key: "shop.*" });
   expect(service.kubernetes.mutations()).toEqual([]);
 });
