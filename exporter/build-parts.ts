@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
+import { compress } from "../lib/compress.ts";
+import { sealUnder } from "../lib/envelope/seal-under.ts";
 import { failpoint } from "../lib/failpoint.ts";
 import type { Log } from "../lib/log.ts";
 import { buildFile, findBuilt, type Layer, type Tap } from "./build.ts";
-import { compress } from "./compress.ts";
-import { sealEnvelope } from "./envelope.ts";
 import { jsonLines } from "./json-lines.ts";
 import { KEPT_AT, tapsOf } from "./keep.ts";
 import { partNames, type Output, type Sealing } from "./outputs.ts";
@@ -18,7 +18,6 @@ import type {
   Progress,
 } from "./types.ts";
 import { workName } from "./work-folder.ts";
-import { wrapNewKey } from "./wrap-key.ts";
 
 export interface BuildDeps {
   readonly sealing: Sealing;
@@ -191,11 +190,10 @@ async function layersOf(
   if (sealing.compressed) layers.push(compress());
   if (recipients.length > 0) layers.push(sealing.encryptTo(recipients, sealing.pgpComment));
   if (sealing.wrappers.length > 0) {
-    const { wrappers, wrapRules } = sealing;
-    const { dek, failures, ...keys } = await wrapNewKey(wrappers, wrapRules);
+    const head = { originalFilename, exportId, created: clock.now() };
+    const { layer, failures } = await sealUnder(sealing, head);
     for (const failure of failures) log.error("sealed without a wrapping key", { failure });
-    const head = { originalFilename, exportId, ...keys, created: clock.now() };
-    layers.push(sealEnvelope(head, dek));
+    layers.push(layer);
   }
   return layers;
 }

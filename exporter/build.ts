@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { stat, unlink } from "node:fs/promises";
 import { finished, Readable, Transform, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { createMeter, PART_BYTES_MAX } from "./meter.ts";
+import { createMeter, PART_BYTES_MAX } from "../lib/meter.ts";
 import { writeWhole } from "./safe-file.ts";
 import type { BuiltFile } from "./types.ts";
 

@@ -2,13 +2,14 @@ import { open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { messageOf } from "../lib/error.ts";
 import { readVerifiers, type NoteVerifier } from "../lib/signed-note.ts";
+import { PREFIX } from "./backup-manifest.ts";
 import { chainProblems } from "./check-chain.ts";
 import { rowProblems, type OpenPlaintext } from "./check-rows.ts";
 import { hashFile } from "./hash-file.ts";
 import { looksLikeManifest, readManifest, type VerifiedManifest } from "./manifest.ts";
 
 export interface CheckRequest {
-  /** Manifests, the files that they name, decrypted CSVs; a folder stands for all files in it. */
+  /** Manifests, the files that they name, decrypted CSVs; a folder stands for all files in it but those of backups. */
   readonly files: readonly string[];
   readonly publicKeyFile: string;
   /** The manifest before the first one given. */
@@ -93,7 +94,8 @@ async function expand(paths: readonly string[]): Promise<readonly string[]> {
     if (!(await stat(path)).isDirectory()) all.push(path);
     else {
       const entries = await readdir(path, { withFileTypes: true });
-      all.push(...entries.filter((entry) => entry.isFile()).map(({ name }) => join(path, name)));
+      const files = entries.filter((entry) => entry.isFile() && !entry.name.startsWith(PREFIX));
+      all.push(...files.map(({ name }) => join(path, name)));
     }
   }
   return all;

@@ -16,12 +16,12 @@ import {
   type Environment,
   type Kind,
 } from "../lib/config.ts";
+import { countKeys, kmsProblems, kmsShape } from "../lib/envelope/config-kms.ts";
+import { isLoopbackHost } from "../lib/loopback.ts";
 import { distantDrives, driveProblems, drivesShape, namedDrives } from "./config-drives.ts";
 import { keepProblems, keepShape } from "./config-keep.ts";
-import { countKeys, kmsProblems, kmsShape } from "./config-kms.ts";
 import { hasPgpSecret, secretProblems, secretsShape } from "./config-secrets.ts";
 import { distantBuckets, namedBuckets, storeProblems, storesShape } from "./config-stores.ts";
-import { isLoopbackHost } from "../lib/loopback.ts";
 
 /** 2147 million bytes are just below the 2^31 - 17 that the decryption guide's Python can open. */
 const PART_MEGABYTES_MAX = 2147;

@@ -3,14 +3,14 @@ import { basename, dirname, join, resolve } from "node:path";
 import { PassThrough, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { PrivateKey } from "openpgp";
+import { decompress, isCompressed } from "../lib/compress.ts";
+import { openEnvelope, safeFileName, type OpenedEnvelope } from "../lib/envelope/open.ts";
+import { EnvelopeError } from "../lib/envelope/scan.ts";
+import type { KeyWrapper } from "../lib/envelope/types.ts";
 import { messageOf } from "../lib/error.ts";
-import { decompress, isCompressed } from "./compress.ts";
-import { createMeter } from "./meter.ts";
-import { openEnvelope, safeFileName, type OpenedEnvelope } from "./open-envelope.ts";
+import { createMeter } from "../lib/meter.ts";
 import { decryptWith, readPrivateKeysFrom } from "./open-pgp.ts";
 import { writeWhole } from "./safe-file.ts";
-import { EnvelopeError } from "./scan-envelope.ts";
-import type { KeyWrapper } from "./types.ts";
 
 export interface DecryptRequest {
   readonly file: string;
@@ -147,7 +147,7 @@ function decompressed(opened: Opened): Opened {
     ...opened,
     layers: [...opened.layers, "zstd"],
     name: opened.name.slice(0, -ZSTD_SUFFIX.length),
-    streams: () => [...opened.streams(), decompress()],
+    streams: () => [...opened.streams(), ...decompress()],
   };
 }
 

@@ -64,8 +64,10 @@ export async function exportAudit(deps: ExportDeps): Promise<ExportResult> {
 
     const all = manifest === undefined ? files : [...files, manifest];
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-    await session.finish(plan, rows);
+    // Before the mark: a run that is killed between the two is gone on with, and nothing is left for nobody, plaintext least.
     await clearExport(deps.workFolder, plan.exportId);
+    await failpoint("export-cleared");
+    await session.finish(plan, rows);
     tell(deps, "done", files);
     return exported(plan, { rows, files: all, receipts, resumed: interrupted !== undefined });
   });

@@ -1,17 +1,29 @@
-import { createReadStream } from "node:fs";
-import { pipeline } from "node:stream/promises";
-import { createMeter } from "./meter.ts";
+import { createHash } from "node:crypto";
+import { open } from "node:fs/promises";
 
-const READ_CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 256 * 1024;
 
-/** Size and SHA-256 (lower-case hex) of a file, in constant memory. */
+/** Size and SHA-256 (lower-case hex) of a file, in constant memory: a chunk is read while the one before is hashed. */
 export async function hashFile(
   path: string,
   signal?: AbortSignal,
 ): Promise<{ readonly bytes: number; readonly sha256: string }> {
-  const meter = createMeter();
-  meter.stream.resume();
-  const source = createReadStream(path, { highWaterMark: READ_CHUNK_BYTES });
-  await pipeline(source, meter.stream, { signal });
-  return { bytes: meter.bytes(), sha256: meter.sha256() };
+  const hash = createHash("sha256");
+  let bytes = 0;
+  let [full, empty] = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)];
+  const file = await open(path);
+  try {
+    let { bytesRead } = await file.read(full);
+    while (bytesRead > 0) {
+      signal?.throwIfAborted();
+      const next = file.read(empty);
+      hash.update(full.subarray(0, bytesRead));
+      bytes += bytesRead;
+      ({ bytesRead } = await next);
+      [full, empty] = [empty, full];
+    }
+  } finally {
+    await file.close();
+  }
+  return { bytes, sha256: hash.digest("hex") };
 }

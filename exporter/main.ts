@@ -4,7 +4,7 @@ import { readExporterConfig } from "./config.ts";
 import { startExporter } from "./service.ts";
 
 export { readExporterConfig, shape as exporterVariables, type ExporterConfig } from "./config.ts";
-export { readKmsConfig } from "./config-kms.ts";
+export { readKmsConfig } from "../lib/envelope/config-kms.ts";
 export type { CheckReport } from "./check.ts";
 export type { DecryptRequest, DecryptResult } from "./decrypt.ts";
 export type { DrillResult } from "./drill.ts";
@@ -17,6 +17,7 @@ export {
   backUpDatabase,
   decryptFile,
   drillExports,
+  findBackups,
   restoreDatabase,
   retainExports,
   verifyFiles,

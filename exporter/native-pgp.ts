@@ -16,6 +16,8 @@ const SEIPD_VERSION = Buffer.of(1);
 const LITERAL_HEADER = Buffer.from([0x62, 0, 0, 0, 0, 0]);
 /** Partial bodies have a power of two as their length: 256 KiB. */
 const PARTIAL_EXPONENT = 18;
+const PARTIAL_BYTES = 2 ** PARTIAL_EXPONENT;
+const PARTIAL_HEADER = Buffer.of(0xe0 | PARTIAL_EXPONENT);
 
 /**
  * A stage that encrypts a stream to all recipients in one binary OpenPGP message (PKESK v3, SEIPD v1, AES-256). The session
@@ -63,25 +65,26 @@ async function* packet(
   type: number,
   body: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const size = 2 ** PARTIAL_EXPONENT;
   yield Buffer.of(type);
-  let waiting: Uint8Array[] = [];
+  let waiting: Buffer[] = [];
   let length = 0;
   for await (const piece of body) {
-    waiting.push(piece);
-    length += piece.length;
-    if (length < size) continue;
-    const data = Buffer.concat(waiting);
-    let at = 0;
-    for (; data.length - at >= size; at += size) {
-      yield Buffer.of(0xe0 | PARTIAL_EXPONENT);
-      yield data.subarray(at, at + size);
+    let rest = Buffer.from(piece.buffer, piece.byteOffset, piece.length);
+    while (length + rest.length >= PARTIAL_BYTES) {
+      const cut = PARTIAL_BYTES - length;
+      yield PARTIAL_HEADER;
+      yield* waiting;
+      yield rest.subarray(0, cut);
+      rest = rest.subarray(cut);
+      waiting = [];
+      length = 0;
     }
-    waiting = [data.subarray(at)];
-    length = data.length - at;
+    waiting.push(rest);
+    length += rest.length;
   }
   const header = Buffer.alloc(5);
   header.writeUInt8(0xff);
   header.writeUInt32BE(length, 1);
-  yield Buffer.concat([header, ...waiting]);
+  yield header;
+  yield* waiting;
 }

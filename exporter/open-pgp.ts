@@ -1,4 +1,5 @@
 import { decrypt, decryptKey, readMessage, readPrivateKeys, type PrivateKey } from "openpgp";
+import { Patience } from "./patience.ts";
 
 /** The message cannot be opened with the given keys, or was changed on its way. */
 class PgpError extends Error {
@@ -53,21 +54,39 @@ async function unlock(key: PrivateKey, passphrase: string | undefined): Promise<
 export function decryptWith(keys: readonly PrivateKey[]): Stage {
   return async function* openPgp(source) {
     const { armored, stream } = await sniffArmor(source);
-    const decrypted = await startDecryption(keys, armored, stream);
+    // Some of what garbage decrypts to looks to the library like a packet whose end it waits for, for ever.
+    const patience = new Patience(() => new Error("the message does not end"));
+    const told = tellingEnd(stream, patience);
+    const decrypted = await startDecryption(keys, armored, told, patience);
+    const pieces = decrypted[Symbol.asyncIterator]();
     try {
-      for await (const piece of decrypted) {
+      for (;;) {
+        const next: IteratorResult<Uint8Array, unknown> = await patience.for(pieces.next());
+        if (next.done === true) return;
+        const { value: piece } = next;
         yield Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
       }
     } catch (cause) {
       throw new PgpError("the OpenPGP message was changed or is truncated", { cause });
+    } finally {
+      pieces.return?.().catch(() => undefined); // not waited for: it may hang as well
     }
   };
+}
+
+async function* tellingEnd(
+  stream: AsyncIterable<Buffer>,
+  patience: Patience,
+): AsyncGenerator<Buffer> {
+  yield* stream;
+  patience.allGiven();
 }
 
 async function startDecryption(
   keys: readonly PrivateKey[],
   armored: boolean,
   stream: AsyncIterable<Buffer>,
+  patience: Patience,
 ): Promise<AsyncIterable<Uint8Array>> {
   let keyIds: readonly string[] = [];
   try {
@@ -75,12 +94,13 @@ async function startDecryption(
       ? await readMessage({ armoredMessage: ReadableStream.from(asText(stream)) })
       : await readMessage({ binaryMessage: ReadableStream.from(stream) });
     keyIds = message.getEncryptionKeyIDs().map((id) => id.toHex().toUpperCase());
-    const opened: { readonly data: unknown } = await decrypt({
+    const opening = decrypt({
       message,
       decryptionKeys: [...keys],
       format: "binary",
       config: { allowUnauthenticatedStream: true },
     });
+    const opened: { readonly data: unknown } = await patience.for(opening);
     // The library's stream types need a package that it does not install; a stream in is a stream out.
     return opened.data as AsyncIterable<Uint8Array>;
   } catch (cause) {

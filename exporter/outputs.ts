@@ -1,8 +1,9 @@
+import type { KeyWrapper } from "../lib/envelope/types.ts";
+import type { WrapRules } from "../lib/envelope/wrap-key.ts";
 import type { Layer } from "./build.ts";
 import { partName, sealedNames, storedName, type Form, type Layers } from "./name.ts";
 import type { Recipient } from "./recipients.ts";
-import type { ExportPlan, KeyWrapper } from "./types.ts";
-import type { WrapRules } from "./wrap-key.ts";
+import type { ExportPlan } from "./types.ts";
 
 /** How files are sealed; the same for all parts of an export. */
 export interface Sealing {

@@ -1,7 +1,8 @@
 import type { Readable } from "node:stream";
 import type { MerkleState } from "../lib/merkle.ts";
-import { PartSplitter, type PartSummary } from "./parts.ts";
-import type { CsvRows, ExportPlan, ExportSession, PlannedPart } from "./types.ts";
+import { PartCutter } from "./cut-parts.ts";
+import type { PartSummary } from "./parts.ts";
+import type { CsvRows, ExportPlan, ExportSession, PlannedPart, RowBatch } from "./types.ts";
 import { WorkerRows } from "./worker-rows.ts";
 
 /** CSV in parts; with a tree over the rows, where one is wanted. */
@@ -35,8 +36,8 @@ export class Reading {
       const source = session.read(plan, before?.last);
       // Hashing each row takes longer than all other stages together; cutting alone takes less than handing over.
       const rows = deps.wantsTree
-        ? new WorkerRows(source.csv, { partBytes, formula, before: before?.tree })
-        : new PartSplitter(source.csv, { partBytes, marksTimes: true });
+        ? new WorkerRows(bytesOf(source.batches), { partBytes, formula, before: before?.tree })
+        : new PartCutter(source.batches, partBytes);
       return { source, rows };
     };
   }
@@ -62,9 +63,9 @@ export class Reading {
   }
 
   readonly #cut = (): void => {
-    const csv: Readable | undefined = this.#source?.csv;
+    const batches: Readable | undefined = this.#source?.batches;
     const stopped = new DOMException("the export was stopped", "AbortError");
-    csv?.destroy(stopped);
+    batches?.destroy(stopped);
     this.#rows?.close?.(stopped).catch(() => undefined); // ended for good by close()
   };
 
@@ -87,6 +88,10 @@ export class Reading {
   async close(): Promise<void> {
     this.#signal?.removeEventListener("abort", this.#cut);
     await this.#rows?.close?.();
-    this.#source?.csv.destroy();
+    this.#source?.batches.destroy();
   }
+}
+
+async function* bytesOf(batches: AsyncIterable<RowBatch>): AsyncGenerator<RowBatch["csv"]> {
+  for await (const { csv } of batches) yield csv;
 }

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { hasCode } from "../lib/error.ts";
-import { readManifest, type BackupManifest, type BackupPart } from "./backup-manifest.ts";
+import type { BackupManifest, BackupPart } from "./backup-manifest.ts";
+import type { FoundBackup } from "./find-backup.ts";
 
 /** pg_restore at work: everything in one transaction, which ends well only after its input has. */
 export interface Restoring {
@@ -36,8 +37,10 @@ class RestoreRefused extends Error {
  *
  * @throws RestoreRefused; Error naming the part, or with pg_restore's words
  */
-export async function restoreBackup(folder: string, deps: RestoreDeps): Promise<BackupManifest> {
-  const manifest = await readManifest(folder);
+export async function restoreBackup(
+  { folder, manifest }: FoundBackup,
+  deps: RestoreDeps,
+): Promise<BackupManifest> {
   for (const part of manifest.parts) await checkPart(folder, part);
   const relations = await deps.countRelations();
   if (relations > 0) {

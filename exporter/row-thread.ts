@@ -1,5 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { MerkleTree } from "../lib/merkle.ts";
+import { collectBuffers } from "./collect-buffers.ts";
 import { LeafEncoder } from "./leaf.ts";
 import { PartSplitter } from "./parts.ts";
 import type { RowJob, RowNews } from "./row-job.ts";
@@ -10,6 +11,7 @@ import type { RowJob, RowNews } from "./row-job.ts";
 const { partBytes, formula, before } = workerData as RowJob;
 const waiting: (Uint8Array | null)[] = [];
 let wake = (): void => undefined;
+const collect = collectBuffers();
 
 parentPort?.on("message", (chunk: Uint8Array | null) => {
   waiting.push(chunk);
@@ -22,6 +24,7 @@ async function* chunks(): AsyncGenerator<Uint8Array> {
     if (next === null) return;
     if (next !== undefined) {
       tell({ tookBytes: next.length });
+      collect(next.length);
       yield next;
     } else {
       await new Promise<void>((resolve) => {
@@ -39,11 +42,14 @@ const tree = new MerkleTree(before);
 const rows = new LeafEncoder(formula, (marked) => {
   tree.appendMarked(marked);
 });
-const splitter = new PartSplitter(chunks(), { partBytes, rows, marksTimes: true });
+const splitter = new PartSplitter(chunks(), { partBytes, rows });
 do {
-  // A copy, because the piece given away must not take the beginning of the next row along.
   for await (const piece of splitter.part()) {
-    tell({ piece: new Uint8Array(piece), rowsRead: splitter.rowsRead });
+    // A copy, where giving the piece away would take along what is needed here.
+    const given = splitter.isLetGo
+      ? new Uint8Array(piece.buffer as ArrayBuffer, piece.byteOffset, piece.length)
+      : new Uint8Array(piece);
+    tell({ piece: given, rowsRead: splitter.rowsRead });
   }
   tell({ ended: splitter.summary, tree: tree.state });
 } while (!splitter.summary.isLast);

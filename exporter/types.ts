@@ -76,12 +76,19 @@ export interface BuiltFile {
   readonly rows: number;
 }
 
-/** A built file in the work folder, ready to be handed over. */
-export interface Artifact extends BuiltFile {
+/** A file of an export, or of a backup, ready to be handed over. */
+export interface Parcel {
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
   readonly exportId: string;
   readonly path: string;
   /** SHA-256 of every file that was ever built for this export: a destination that holds one of them has the export. */
   readonly knownSha256: ReadonlySet<string>;
+}
+
+/** A built file in the work folder. */
+export interface Artifact extends BuiltFile, Parcel {
   /** The only destination that gets it; undefined: all. */
   readonly onlyAt?: string | undefined;
 }
@@ -116,9 +123,11 @@ export interface Destination {
   /** Whether the name is in use there; asked before a new export chooses its name. */
   has(name: string, signal?: AbortSignal): Promise<boolean>;
   /** Uploads and verifies. @throws DestinationError */
-  upload(artifact: Artifact, signal?: AbortSignal): Promise<Receipt>;
+  upload(parcel: Parcel, signal?: AbortSignal): Promise<Receipt>;
   /** Fetches a file to a new path. @throws DestinationError */
   download(name: string, path: string, signal?: AbortSignal): Promise<void>;
+  /** Names that begin with `prefix`, in no particular order; where nothing was ever put there are none. @throws DestinationError */
+  list(prefix: string, signal?: AbortSignal): Promise<readonly string[]>;
   /** Takes a file away; one that is not there is no failure. @throws DestinationError */
   remove(name: string, signal?: AbortSignal): Promise<void>;
 }
@@ -173,30 +182,17 @@ interface Drill {
   readonly at: Date;
 }
 
-export interface WrappedKey {
-  readonly wrapped: Buffer;
-  /** The very key or version that wrapped it, for whoever opens it after a rotation. */
-  readonly keyId: string;
-  /** What must be given again to open it; not secret. */
-  readonly context?: Readonly<Record<string, string>> | undefined;
-}
-
-/** Wraps data keys under a key that it never shows. `name` is the member of `wrapped_keys` in the envelope. */
-export interface KeyWrapper {
-  readonly name: string;
-  /** Names the wrapping key without revealing it. */
-  readonly id: string;
-  wrap(dek: Buffer): Promise<WrappedKey>;
-  /**
-   * @param keyId what was recorded with it; not authenticated
-   * @throws when the wrapped key belongs to another wrapping key or was changed
-   */
-  unwrap(wrapped: Buffer, keyId?: string): Promise<Buffer>;
+/** Whole rows of CSV, in memory of its own: whoever has read it may give that away. */
+export interface RowBatch {
+  readonly csv: Buffer<ArrayBuffer>;
+  /** Where each of them ends. */
+  readonly ends: readonly number[];
 }
 
 /** A stream of CSV whose row count is known once it has ended. */
 export interface CsvRows {
-  readonly csv: Readable;
+  /** Of {@link RowBatch}; the first row is the header. */
+  readonly batches: Readable;
   /** To be called after the stream's end. */
   countRows(): Promise<number>;
 }

@@ -1,30 +1,37 @@
-import { readFile } from "node:fs/promises";
-import { Writable } from "node:stream";
-import { systemClock } from "../lib/clock.ts";
-import { ConfigError } from "../lib/config.ts";
-import type { Log } from "../lib/log.ts";
-import type { Secret } from "../lib/secret.ts";
-import { openWrappers } from "./adapters/kms/open.ts";
-import { openDestinations } from "./adapters/open-destinations.ts";
-import { openSealing } from "./adapters/open-sealing.ts";
-import { openSource } from "./adapters/open-source.ts";
+import { createPublicKey } from "node:crypto";
+import { readVerifiers, type NoteVerifier } from "../lib/signed-note.ts";
 import {
   countRelations,
   dumpDatabase,
   identifyDatabase,
   restoreDatabaseFrom,
 } from "./adapters/postgres-tools.ts";
+import { listBackups } from "./backup-keep.ts";
+import type { BackupManifest, Trust } from "./backup-manifest.ts";
 import { takeBackup, type BackupResult } from "./backup.ts";
-import type { BackupManifest } from "./backup-manifest.ts";
+import { withFetchedBackup } from "./fetch-backup.ts";
+import { readBackup, type FoundBackup } from "./find-backup.ts";
+import type { Signer } from "./manifest.ts";
+import { restoreBackup } from "./restore-backup.ts";
+import type { Destination } from "./types.ts";
+import type { Secret } from "../lib/secret.ts";
+import { readFile } from "node:fs/promises";
+import { Writable } from "node:stream";
+import { openWrappers } from "../lib/adapters/kms/open.ts";
+import { systemClock } from "../lib/clock.ts";
+import { ConfigError } from "../lib/config.ts";
+import { readKmsConfig, type KmsConfig } from "../lib/envelope/config-kms.ts";
+import type { KeyWrapper } from "../lib/envelope/types.ts";
+import type { Log } from "../lib/log.ts";
+import { openDestinations } from "./adapters/open-destinations.ts";
+import { openSealing, openSigner } from "./adapters/open-sealing.ts";
+import { openSource } from "./adapters/open-source.ts";
 import { checkFiles, type CheckReport, type CheckRequest } from "./check.ts";
 import { usesEnvelope, type ExporterConfig } from "./config.ts";
-import { readKmsConfig, type KmsConfig } from "./config-kms.ts";
 import { decrypt, openPlaintext, type DecryptRequest, type DecryptResult } from "./decrypt.ts";
 import { drill, type DrillKey, type DrillResult } from "./drill.ts";
 import { readPrivateKeysFrom } from "./open-pgp.ts";
 import { retain, type RetainResult } from "./retain.ts";
-import { restoreBackup } from "./restore-backup.ts";
-import type { KeyWrapper } from "./types.ts";
 import { preparePrivateFolder, workFolderOf } from "./work-folder.ts";
 
 /** Keys that open sealed files. */
@@ -98,43 +105,103 @@ export async function drillExports(
   );
 }
 
-/** Where a backup goes, and what is told on the way. */
+/** What stays of older backups, and what is told on the way. */
 export interface BackupRequest {
-  /** Gets a new folder for each backup. */
-  readonly parent: string;
-  /** Finished backups that stay; all when undefined. */
+  /** Finished backups that stay at each place; all when undefined. */
   readonly keep?: number | undefined;
+  /** Public keys of earlier signers, besides that of the present one: `keep` counts what they signed as well. */
+  readonly publicKeyFile?: string | undefined;
   readonly onBytes?: (bytes: number) => void;
 }
 
-/** Dumps the database, sealed as exports are, as `fettle backup` does. */
+/** Dumps the database to every configured destination, sealed as exports are, as `fettle backup` does. */
 export async function backUpDatabase(
   config: ExporterConfig,
-  { parent, keep, onBytes = () => undefined }: BackupRequest,
+  { keep, publicKeyFile, onBytes = () => undefined }: BackupRequest,
   log: Log,
 ): Promise<BackupResult> {
-  return takeBackup(parent, keep, {
+  const signer = await openSigner(config);
+  return takeBackup(keep, {
+    destinations: await openDestinations(config),
     identify: async () => identifyDatabase(config.databaseUrl),
     dump: () => dumpDatabase(config.databaseUrl),
     sealing: await openSealing(config, log),
+    signer,
+    trust: await trustOf(signer, publicKeyFile),
+    workFolder: await privateFolder(config),
     partBytes: config.partMegabytes * 1_000_000,
     clock: systemClock,
     onBytes,
   });
 }
 
+async function trustOf(signer: Signer | undefined, path: string | undefined): Promise<Trust> {
+  const earlier = path === undefined ? [] : await readVerifiers(path);
+  if (signer === undefined) return path === undefined ? "anybody" : earlier;
+  const { keyName, privateKey } = signer;
+  return [verifierOf(keyName, privateKey), ...earlier];
+}
+
+function verifierOf(keyName: string, privateKey: Signer["privateKey"]): NoteVerifier {
+  return { keyName, publicKey: createPublicKey(privateKey) };
+}
+
+/** A backup to restore, and whom to believe. */
+export interface RestoreRequest extends ReadingKeys {
+  /** Its path in a folder here; with `from`, its name there, or `latest`. */
+  readonly backup: string;
+  /** The places that are configured, and which of them has it. */
+  readonly from?: { readonly config: ExporterConfig; readonly destination: string } | undefined;
+  /** Of whoever may have signed it; undefined: its signature is not looked at. */
+  readonly publicKeyFile: string | undefined;
+}
+
 /** Restores a backup into an empty database, as `fettle restore` does. @throws RestoreRefused */
 export async function restoreDatabase(
-  folder: string,
+  request: RestoreRequest,
   databaseUrl: Secret,
-  keys: ReadingKeys,
 ): Promise<BackupManifest> {
-  const wrappers = await wrappersOf(keys);
-  return restoreBackup(folder, {
-    openPlaintext: async (file) => openPlaintext({ ...keys, file }, { wrappers }),
-    countRelations: async () => countRelations(databaseUrl),
-    restore: () => restoreDatabaseFrom(databaseUrl),
-  });
+  const { backup, from, publicKeyFile } = request;
+  const trust: Trust = publicKeyFile === undefined ? "anybody" : await readVerifiers(publicKeyFile);
+  const wrappers = await wrappersOf(request);
+  const restore = async (found: FoundBackup) =>
+    restoreBackup(found, {
+      openPlaintext: async (file) => openPlaintext({ ...request, file }, { wrappers }),
+      countRelations: async () => countRelations(databaseUrl),
+      restore: () => restoreDatabaseFrom(databaseUrl),
+    });
+  if (from === undefined) return restore(await readBackup(backup, { trust }));
+  const destination = await destinationOf(from.config, from.destination);
+  const deps = { trust, workFolder: await privateFolder(from.config) };
+  return withFetchedBackup(destination, backup, deps, restore);
+}
+
+/** Finished backups of one place, the newest first. */
+interface Listed {
+  readonly destination: string;
+  readonly backups: readonly string[];
+}
+
+/** What each configured destination has, as `fettle backups` tells it. @throws DestinationError */
+export async function findBackups(config: ExporterConfig): Promise<readonly Listed[]> {
+  const found: Listed[] = [];
+  for (const destination of await openDestinations(config))
+    found.push({ destination: destination.name, backups: await listBackups(destination) });
+  return found;
+}
+
+async function destinationOf(config: ExporterConfig, name: string): Promise<Destination> {
+  const all = await openDestinations(config);
+  const found = all.find((destination) => destination.name === name);
+  if (found !== undefined) return found;
+  const names = all.map((destination) => destination.name).join(", ");
+  throw new ConfigError([`--from ${name}: is not configured; there is ${names}`]);
+}
+
+async function privateFolder(config: ExporterConfig): Promise<string> {
+  const folder = workFolderOf(config);
+  await preparePrivateFolder(folder);
+  return folder;
 }
 
 async function withArchive<T>(

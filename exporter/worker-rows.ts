@@ -10,14 +10,14 @@ const CHUNK_BYTES = 256 * 1024;
  */
 const AHEAD_BYTES = 8 * CHUNK_BYTES;
 /** Megabytes; what a larger nursery would collect later it would hold until then. */
-const NURSERY = 12;
+const NURSERY = 3;
 const ROW_THREAD = new URL("row-thread.ts", import.meta.url);
 
 type Handed = Exclude<RowNews, { readonly tookBytes: number }>;
 
 /** What `PartSplitter` with a Merkle tree over the rows does, on a thread of its own. To be closed in any case. */
 export class WorkerRows {
-  readonly #csv: AsyncIterable<Uint8Array>;
+  readonly #csv: AsyncIterable<Uint8Array<ArrayBuffer>>;
   readonly #worker: Worker;
   readonly #news: Handed[] = [];
   #summary: PartSummary | undefined;
@@ -30,7 +30,8 @@ export class WorkerRows {
   #changed = (): void => undefined;
   #roomMade = (): void => undefined;
 
-  constructor(csv: AsyncIterable<Uint8Array>, job: RowJob, thread = ROW_THREAD) {
+  /** @param csv chunks whose memory is their own: it goes to the thread */
+  constructor(csv: AsyncIterable<Uint8Array<ArrayBuffer>>, job: RowJob, thread = ROW_THREAD) {
     this.#csv = csv;
     this.#tree = job.before;
     this.#worker = new Worker(thread, {
@@ -115,27 +116,11 @@ export class WorkerRows {
   }
 
   async #feed(): Promise<void> {
-    let pieces: Uint8Array[] = [];
-    let bytes = 0;
-    for await (const piece of this.#csv) {
-      pieces.push(piece);
-      bytes += piece.length;
-      if (bytes < CHUNK_BYTES) continue;
-      await this.#send(pieces, bytes);
-      pieces = [];
-      bytes = 0;
-    }
-    await this.#send(pieces, bytes);
+    for await (const chunk of this.#csv) await this.#send(chunk);
     this.#worker.postMessage(null);
   }
 
-  async #send(pieces: readonly Uint8Array[], bytes: number): Promise<void> {
-    const chunk = new Uint8Array(bytes);
-    let at = 0;
-    for (const piece of pieces) {
-      chunk.set(piece, at);
-      at += piece.length;
-    }
+  async #send({ buffer, byteOffset, length: bytes }: Uint8Array<ArrayBuffer>): Promise<void> {
     while (this.#waiting > AHEAD_BYTES && this.#failure === undefined) {
       await new Promise<void>((resolve) => {
         this.#roomMade = resolve;
@@ -143,7 +128,7 @@ export class WorkerRows {
     }
     if (this.#failure !== undefined) throw this.#failure as Error;
     this.#waiting += bytes;
-    this.#worker.postMessage(chunk, [chunk.buffer]);
+    this.#worker.postMessage(new Uint8Array(buffer, byteOffset, bytes), [buffer]);
   }
 
   #fail(failure: unknown): void {

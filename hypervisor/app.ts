@@ -12,24 +12,30 @@ import { createRouter, type Router } from "./frame/router.ts";
 import type { SignInDeps } from "./auth/sign-in.ts";
 import { answeringProblems } from "./backend-problems.ts";
 import type { Backend } from "./backends/types.ts";
-import { vdcQuotas } from "./people/quota.ts";
+import { storedQuotas } from "./people/quota.ts";
 import type { Operations } from "./operations/begin.ts";
 import type { Follow } from "./operations/follow.ts";
 import { addAuditRoutes } from "./routes/audit.ts";
 import { addAuthRoutes } from "./routes/auth.ts";
 import { addAuthzRoutes } from "./routes/authz.ts";
+import { addLimitRoutes } from "./routes/change-limits.ts";
 import { addClusterRoutes } from "./routes/cluster.ts";
 import { addContainerRoutes } from "./routes/containers.ts";
 import { addDocsRoutes } from "./routes/docs.ts";
 import { addEventRoutes } from "./routes/events.ts";
+import { addKeyRoutes } from "./routes/keys.ts";
 import { addMetricsRoutes } from "./routes/metrics.ts";
 import { addNetworkRoutes } from "./routes/network.ts";
 import { addObservingRoutes, type ObservingDeps } from "./routes/observing.ts";
 import { addOperationRoutes } from "./routes/operations.ts";
 import { addProgressRoutes } from "./routes/progress.ts";
 import { addOrganizationRoutes } from "./routes/organizations.ts";
+import { addOwnRoutes } from "./routes/own.ts";
+import { addReconcileRoute } from "./routes/reconcile.ts";
 import { addRoleRoutes } from "./routes/roles.ts";
 import { addScheduleRoutes } from "./routes/schedules.ts";
+import type { Vault } from "./snapshots-export/types.ts";
+import { addSignInRoutes } from "./routes/sign-in.ts";
 import { addSnapshotRoutes } from "./routes/snapshots.ts";
 import { addStorageRoutes } from "./routes/storage.ts";
 import { addTerminalRoutes } from "./routes/terminal.ts";
@@ -47,6 +53,8 @@ export interface HypervisorAppDeps {
   readonly database: Database;
   readonly authenticator: Authenticator;
   readonly signIn: SignInDeps;
+  /** Whose accounts users may be. */
+  readonly oidcIssuer: string | undefined;
   readonly auditLog: AuditLog;
   readonly events: EventSink;
   readonly eventTtlSeconds: number;
@@ -54,6 +62,7 @@ export interface HypervisorAppDeps {
   readonly backend: Backend;
   readonly operations: Operations;
   readonly follow: Follow;
+  readonly vault: Vault;
   readonly observing: ObservingDeps;
   /** Origins whose pages may use the API. */
   readonly corsOrigins: readonly string[];
@@ -91,9 +100,12 @@ export function buildHypervisorApp(deps: HypervisorAppDeps): HypervisorApp {
 function addNouns(router: Router, deps: HypervisorAppDeps): void {
   addMetricsRoutes(router, deps);
   addAuthRoutes(router, deps.signIn);
-  addUserRoutes(router, deps.signIn);
+  addOwnRoutes(router, deps.signIn);
+  addSignInRoutes(router, { ...deps.signIn, ...deps, places: placesOf(deps.observing) });
+  addKeyRoutes(router, deps.signIn);
+  addUserRoutes(router, { ...deps.signIn, oidcIssuer: deps.oidcIssuer });
   addRoleRoutes(router, deps);
-  addTokenRoutes(router, deps);
+  addTokenRoutes(router, { ...deps.signIn, clock: deps.clock });
   addAuthzRoutes(router, deps);
   addOrganizationRoutes(router, deps);
   addVdcRoutes(router, deps);
@@ -106,12 +118,26 @@ function addNouns(router: Router, deps: HypervisorAppDeps): void {
   addDocsRoutes(router); // last: it describes what is there
 }
 
+/** What people sign in for by a page. */
+function placesOf({ proxyTargets }: ObservingDeps) {
+  return proxyTargets.filter(({ access }) => access !== undefined);
+}
+
 /** What the backend has. Its refusals are told as answers of the API. */
 function addBackendNouns(router: Router, { database, events, clock, ...rest }: HypervisorAppDeps) {
   const backend = answeringProblems(rest.backend);
-  const { operations } = rest;
-  const deps = { backend, quotas: vdcQuotas(database, events), clock, operations, events };
+  const { operations, vault } = rest;
+  const deps = {
+    backend,
+    quotas: storedQuotas(database, events),
+    clock,
+    operations,
+    events,
+    vault,
+  };
+  addReconcileRoute(router, { ...deps, database });
   addContainerRoutes(router, deps);
+  addLimitRoutes(router, deps);
   addSnapshotRoutes(router, deps);
   addScheduleRoutes(router, deps);
   addTemplateRoutes(router, deps);

@@ -8,8 +8,12 @@ export interface TokenKind {
 }
 
 /** Asks each kind in turn; the first that knows its own form answers. */
-export function authenticatorOf(kinds: readonly TokenKind[]): Authenticator {
+export function authenticatorOf(
+  kinds: readonly TokenKind[],
+  identifyCookie: Authenticator["identifyCookie"],
+): Authenticator {
   return {
+    identifyCookie,
     identify: async (token) => {
       for (const kind of kinds) {
         const identified = await kind.identify(token);

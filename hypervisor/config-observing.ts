@@ -74,6 +74,11 @@ export const observingVariables = {
     text,
     "folder (made, for its owner only) where terminal sessions are recorded, as asciicast v2; without it they are not",
   ),
+  recordingsDays: optional(
+    "HYPERVISOR_RECORDINGS_DAYS",
+    integer({ min: 1, max: 3650 }),
+    "recordings are deleted after so many days; without it they stay",
+  ),
   terminalIdleSeconds: withDefault(
     "HYPERVISOR_TERMINAL_IDLE_SECONDS",
     integer({ min: 10, max: 86_400 }),

@@ -16,9 +16,10 @@ import {
 } from "../lib/config.ts";
 
 import { backendProblems, backendVariables } from "./config-backend.ts";
+import { exportProblems, exportVariables } from "./config-export.ts";
 import { observingProblems, observingVariables } from "./config-observing.ts";
 import { DEFAULT_ADMIN } from "./auth/first-admin.ts";
-import { weakness } from "./auth/password.ts";
+import { weakness } from "./auth/weakness.ts";
 
 const issuer = text.refine(
   (value) => URL.canParse(value) && (value.startsWith("https://") || isLoopbackUrl(value)),
@@ -117,6 +118,7 @@ export const shape = {
   ),
   ...backendVariables,
   ...observingVariables,
+  ...exportVariables,
   operationLeaseSeconds: withDefault(
     "HYPERVISOR_OPERATION_LEASE_SECONDS",
     integer({ min: 3, max: 600 }),
@@ -147,9 +149,13 @@ const TOKEN_BYTES_MIN = 32;
 export function readHypervisorConfig(env: Environment): HypervisorConfig {
   const config = readConfig(shape, env);
   const { apiToken, adminPassword, jwtKeyFile, jwtOldKeyFile } = config;
-  const weak = adminPassword && weakness(adminPassword.reveal(), DEFAULT_ADMIN);
+  const weak = adminPassword && weakness(adminPassword.reveal(), { username: DEFAULT_ADMIN });
   if (weak !== undefined) throw new ConfigError([`HYPERVISOR_ADMIN_PASSWORD: ${weak}`]);
-  const others = [...backendProblems(config), ...observingProblems(config)];
+  const others = [
+    ...backendProblems(config),
+    ...observingProblems(config),
+    ...exportProblems(config),
+  ];
   if (others.length > 0) throw new ConfigError(others);
   if (jwtOldKeyFile !== undefined && jwtKeyFile === undefined)
     throw new ConfigError([

@@ -1,3 +1,4 @@
+import type { Registry } from "prom-client";
 import type { Clock } from "../lib/clock.ts";
 import type { StopStack } from "../lib/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
@@ -7,15 +8,18 @@ import type { Backend } from "./backends/types.ts";
 import type { HypervisorConfig } from "./config.ts";
 import { operationEvent } from "./events/container-events.ts";
 import { standingIn } from "./live/standing.ts";
+import { createOperationMetrics } from "./operation-metrics.ts";
 import type { Operations } from "./operations/begin.ts";
 import { createFollow, type Follow } from "./operations/follow.ts";
 import { handlers } from "./operations/handlers.ts";
 import { startRunner } from "./operations/run-operations.ts";
 import { sweepOperations } from "./operations/sweep.ts";
-import { vdcQuotas } from "./people/quota.ts";
-import { withinQuota } from "./routes/quota-use.ts";
+import { storedQuotas } from "./people/quota.ts";
+import { withinQuota, withinSnapshots } from "./routes/quota-use.ts";
 import { pruneHandler } from "./schedules/prune.ts";
 import { noteScheduled, runSchedules } from "./schedules/run-schedules.ts";
+import { exportHandler } from "./snapshots-export/handler.ts";
+import type { Vault } from "./snapshots-export/types.ts";
 import type { EventSink } from "./types.ts";
 
 export interface OpenOperations {
@@ -30,6 +34,8 @@ interface Deps {
   readonly log: Log;
   readonly events: EventSink;
   readonly stack: StopStack;
+  readonly vault: Vault;
+  readonly registry: Registry;
 }
 
 const SWEEP_EVERY_MS = 60_000;
@@ -39,21 +45,26 @@ export function openOperations(
   { operationLeaseSeconds: leaseSeconds }: Pick<HypervisorConfig, "operationLeaseSeconds">,
   { stack, ...deps }: Deps,
 ): OpenOperations {
-  const { database, clock, log } = deps;
+  const { database, clock, log, vault } = deps;
   const backend = answeringProblems(deps.backend);
-  const asking = { database, quotas: vdcQuotas(database, deps.events) };
+  const asking = { database, quotas: storedQuotas(database, deps.events) };
+  const metrics = createOperationMetrics(deps.registry, database);
   const runner = startRunner({
     ...deps,
     backend,
     handlers: {
       ...handlers,
       create: withinQuota(asking, handlers.create),
+      snapshot: withinSnapshots(asking, handlers.snapshot),
       clone: withinQuota(asking, handlers.clone),
+      "export-snapshot": exportHandler({ vault, clock }),
       prune: pruneHandler(database),
     },
     leaseSeconds,
     ending: noteScheduled,
+    begun: metrics.begun,
     ended: (claim, outcome) => {
+      metrics.ended(claim, outcome);
       const event = operationEvent(claim, outcome);
       if (event !== undefined) void deps.events.record(event);
     },

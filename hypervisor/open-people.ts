@@ -1,3 +1,4 @@
+import type { Registry } from "prom-client";
 import type { Clock } from "../lib/clock.ts";
 import { messageOf } from "../lib/error.ts";
 import type { StopStack } from "../lib/lifecycle.ts";
@@ -5,8 +6,10 @@ import type { Log } from "../lib/log.ts";
 import type { Database } from "../lib/postgres.ts";
 import { createAccessTokens } from "./auth/access-token.ts";
 import { apiTokens } from "./auth/api-tokens.ts";
+import { identifyCookie } from "./auth/browser-sessions.ts";
 import { ensureFirstAdmin } from "./auth/first-admin.ts";
 import { keysOfDatabase, keysOfFiles } from "./auth/keys.ts";
+import { createLoginMetrics } from "./auth/login-metrics.ts";
 import { oidcTokens } from "./auth/oidc.ts";
 import { createPasswords } from "./auth/password.ts";
 import { sessionTokens } from "./auth/session-tokens.ts";
@@ -24,6 +27,7 @@ const FIRST_ADMIN_RETRY_MS = 2_000;
 export interface People {
   readonly authenticator: Authenticator;
   readonly signIn: SignInDeps;
+  readonly oidcIssuer: string | undefined;
 }
 
 export interface PeopleDeps {
@@ -31,6 +35,7 @@ export interface PeopleDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly stack: StopStack;
+  readonly registry: Registry;
   /** Where the first admin's one-time password is told. */
   readonly announce: (text: string) => void;
 }
@@ -41,18 +46,24 @@ export function openPeople(config: HypervisorConfig, deps: PeopleDeps): People {
   const files = [config.jwtKeyFile, config.jwtOldKeyFile].filter((path) => path !== undefined);
   const keys = files.length === 0 ? keysOfDatabase(database) : keysOfFiles(files);
   const passwords = createPasswords(config.passwordPepper);
+  const metrics = createLoginMetrics(deps.registry);
   const accessTokens = createAccessTokens(keys, clock);
   const { oidcIssuer: issuer, oidcAudience: audience, oidcUsernameClaim: usernameClaim } = config;
   const oidc =
     issuer === undefined ? [] : [oidcTokens(database, { issuer, audience, usernameClaim }, clock)];
-  const authenticator = authenticatorOf([
+  const kinds = [
     staticToken(config.apiToken),
     apiTokens(database),
     sessionTokens(database, accessTokens),
     ...oidc,
-  ]);
+  ];
+  const authenticator = authenticatorOf(kinds, async (cookie) => identifyCookie(database, cookie));
   keepHouse({ ...deps, password: config.adminPassword, passwords });
-  return { authenticator, signIn: { database, passwords, accessTokens, keys, log } };
+  return {
+    authenticator,
+    signIn: { database, passwords, accessTokens, keys, log, metrics },
+    oidcIssuer: issuer,
+  };
 }
 
 type HouseDeps = PeopleDeps &

@@ -1,6 +1,6 @@
 /** Every permission there is, `noun:verb`. A route, a role or a token can only name one of these. */
 const PERMISSIONS = {
-  container: ["create", "read", "update", "delete", "start", "stop", "snapshot", "exec"],
+  container: ["create", "read", "update", "delete", "start", "stop", "snapshot", "export", "exec"],
   template: ["read", "write"],
   cluster: ["read", "write", "join", "leave"],
   storage: ["read", "write", "delete"],
@@ -15,7 +15,7 @@ const PERMISSIONS = {
   agent: ["create", "read", "update", "delete", "execute"],
   monitoring: ["read", "update"],
   progress: ["read", "update"],
-  audit: ["read"],
+  audit: ["read", "recordings"],
   user: ["create", "read", "update", "delete"],
   role: ["read", "write"],
   organization: ["create", "read", "update", "delete"],
@@ -163,7 +163,7 @@ const SCOPED: ReadonlySet<string> = new Set<Noun>([
   "vdc",
 ]);
 
-/** What an organization's own people would use to set their own limits. */
+/** What an organization's own people would use to set their own limits, or what takes room at the platform's places. */
 const NEVER_CONFINED: ReadonlySet<string> = new Set<Permission>([
   "organization:create",
   "organization:update",
@@ -173,6 +173,7 @@ const NEVER_CONFINED: ReadonlySet<string> = new Set<Permission>([
   "vdc:delete",
   "role:write",
   "template:write",
+  "container:export",
 ]);
 
 const ALL: ReadonlySet<string> = new Set(

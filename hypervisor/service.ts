@@ -6,6 +6,7 @@ import { createRegistry } from "../lib/metrics.ts";
 import { openDatabase } from "../lib/postgres.ts";
 import { databaseReadiness } from "../lib/readiness.ts";
 import { kubernetesEvents } from "./adapters/kubernetes-events.ts";
+import { openVault } from "./adapters/open-vault.ts";
 import { openObserving } from "./adapters/open-observing.ts";
 import { postgresAuditLog } from "./adapters/postgres-audit-log.ts";
 import { buildHypervisorApp } from "./app.ts";
@@ -20,6 +21,7 @@ import { createHypervisorMetrics } from "./metrics.ts";
 import { openBackend } from "./open-backend.ts";
 import { openOperations } from "./open-operations.ts";
 import { openPeople } from "./open-people.ts";
+import { openRecordings } from "./open-recordings.ts";
 
 /** Most of them may be WebSockets (live/watch.ts has their limit). */
 const CONNECTIONS_MAX = 3_000;
@@ -58,6 +60,8 @@ export async function startHypervisor(config: HypervisorConfig, log: Log): Promi
     });
     stack.add("events", async () => events.stop());
     const clock = systemClock;
+    const vault = openVault(config, log);
+    openRecordings(config, { database, clock, log, stack });
     const observing = openObserving(config, { database, clock, log, registry, stack });
     const needed = async () => withBackend(await databaseReadiness(database), backend);
     const { app, router, trustsProxy } = buildHypervisorApp({
@@ -68,8 +72,9 @@ export async function startHypervisor(config: HypervisorConfig, log: Log): Promi
       clock,
       observing,
       database,
-      ...openOperations(config, { database, backend, clock: systemClock, log, stack, events }),
-      ...openPeople(config, { database, clock: systemClock, log, stack, announce }),
+      vault,
+      ...openOperations(config, { database, backend, clock, log, stack, events, vault, registry }),
+      ...openPeople(config, { database, clock, log, stack, announce, registry }),
       events,
       eventTtlSeconds: config.eventTtlSeconds,
       corsOrigins: config.corsOrigins,

@@ -14,6 +14,10 @@ export interface Principal {
   readonly projects: "all" | ReadonlySet<string>;
   /** The login it came from; undefined for tokens. Ends with /auth/logout. */
   readonly session?: string | undefined;
+  /** The account at the identity provider, its `sub`. */
+  readonly subject?: string | undefined;
+  /** When they proved to the identity provider who they are, if it says so (`auth_time`). */
+  readonly signedInAt?: Date | undefined;
   /** The API token's id. */
   readonly token?: string | undefined;
 }
@@ -23,9 +27,11 @@ export type Identification =
   /** For the log and the challenge; tells nothing that the holder of the token does not know. */
   | { readonly known: false; readonly reason: string };
 
-/** Finds out who holds a bearer token. @throws when the database does not answer */
+/** Finds out who holds a bearer token, or a cookie. @throws when the database does not answer */
 export interface Authenticator {
   identify(bearerToken: string): Promise<Identification>;
+  /** Finds out whose browser it is. @param cookie the value of the session's cookie */
+  identifyCookie(cookie: string): Promise<Identification>;
 }
 
 /** One entry of the audit log, in the shape of the API. */

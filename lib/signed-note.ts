@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, hash, sign, verify, type KeyObject } from "node:crypto";
 import { open, readFile } from "node:fs/promises";
+import { requirePrivate } from "./private-file.ts";
 
 // A signed note (c2sp.org/signed-note): text, an empty line, and signature lines `— <key name> <base64>`.
 
@@ -128,11 +129,7 @@ export function formatVerifierKey(keyName: string, publicKey: KeyObject): string
 export async function readSigningKey(path: string): Promise<KeyObject> {
   const file = await open(path, "r");
   try {
-    const { mode } = await file.stat();
-    if ((mode & 0o077) !== 0) {
-      const shown = (mode & 0o777).toString(8).padStart(4, "0");
-      throw new Error(`key file ${path} has mode ${shown}: others may read it; run chmod 600`);
-    }
+    requirePrivate(path, await file.stat());
     const key = parseKey(await file.readFile("utf8"), createPrivateKey, path);
     requireEd25519(key, `key file ${path}`);
     return key;

@@ -1,11 +1,19 @@
 // `npm run check:ops`, a part of `make check`: everything under ops/, .github/ and docker-compose.yml that can be checked
 // without an engine that runs it. Quiet when all is well.
+import { checkAddresses } from "./check/addresses.ts";
 import { checkAlertmanager } from "./check/alertmanager.ts";
+import { checkAlloy } from "./check/alloy/check.ts";
+import { checkCollector } from "./check/collector.ts";
 import { checkCompose } from "./check/compose.ts";
+import { checkFalco } from "./check/falco.ts";
 import { checkGenerated } from "./check/generated.ts";
 import { checkKubernetes } from "./check/kubernetes.ts";
+import { checkLogql } from "./check/logql.ts";
+import { checkNetwork } from "./check/network.ts";
 import { openTools } from "./check/programs.ts";
 import { checkRules } from "./check/rules.ts";
+import { checkStores } from "./check/stores.ts";
+import { checkVariables } from "./check/variables.ts";
 import { checkWorkflows } from "./check/workflows.ts";
 import { checkYaml } from "./check/yaml.ts";
 
@@ -17,6 +25,14 @@ const problems = await Promise.all([
   checkKubernetes(),
   checkCompose(),
   checkWorkflows(),
+  checkVariables(),
+  checkNetwork(),
+  checkAddresses(),
+  checkCollector(),
+  checkAlloy(),
+  checkLogql(),
+  checkFalco(),
+  checkStores(),
   checkYaml(),
 ]);
 

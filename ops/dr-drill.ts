@@ -1,10 +1,12 @@
-// `make dr-drill`: rehearses a disaster. Restores a backup (the one in DRILL_BACKUP, else one that it takes now of AIOPS_DATABASE_URL)
+// `make dr-drill`: rehearses a disaster. Restores a backup (DRILL_BACKUP, a path or the name of one at the destination DRILL_FROM; with
+// DRILL_FROM alone the newest there; else one that it takes now of AIOPS_DATABASE_URL) whose signature fits DRILL_PUBLIC_KEY_FILE
 // into a PostgreSQL of its own, lets a service live on it, checks the record, and tells the hypervisor that it went well
 // (DRILL_REPORT_URL, DRILL_REPORT_TOKEN). Needs the exporter's keys in their variables, and pg_dump and pg_restore.
 // The last line is JSON with what was measured. docs/operations.md has the figures and what they mean.
 import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { createPublicKey } from "node:crypto";
 import { once } from "node:events";
-import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,10 +14,14 @@ import { promisify } from "node:util";
 import { startEmbeddedPostgres } from "../lib/embedded-postgres.ts";
 import { freePort } from "../lib/free-port.ts";
 import { silentLog } from "../lib/log.ts";
+import { readSigningKey } from "../lib/signed-note.ts";
 import { reportDrill } from "./report-drill.ts";
 
 const HEALTHY_TIMEOUT_MS = 60_000;
 const LOG_TAIL_CHARACTERS = 3_000;
+const LATEST = "latest";
+/** Two nights, of which one may fail. */
+const RPO_SECONDS_MAX = 172_800;
 
 interface Measured {
   /** How old what was restored is: all that was committed later is lost. */
@@ -24,6 +30,8 @@ interface Measured {
   readonly rtoSeconds: number;
   readonly restoreSeconds: number;
   readonly backup: string;
+  /** Whether its signature was checked. */
+  readonly signed: boolean;
   readonly reported: boolean;
 }
 
@@ -40,37 +48,76 @@ try {
 }
 
 async function drill(): Promise<Measured> {
-  const backup = process.env["DRILL_BACKUP"] ?? (await takeBackup());
-  const { startedAt } = JSON.parse(await readFile(join(backup, "manifest.json"), "utf8")) as {
-    startedAt: string;
-  };
+  const [from, path] = [given("DRILL_FROM"), given("DRILL_BACKUP")];
+  const isOurOwn = from === undefined && path === undefined;
+  const trust = await trusted(isOurOwn);
+  const backup = path ?? (isOurOwn ? await takeBackup() : LATEST);
   const scratch = await startEmbeddedPostgres(join(folder, "postgres"), silentLog);
   try {
     const begun = Date.now();
-    await step("restoring", ["restore", backup], scratch.url);
+    const source = from === undefined ? [] : ["--from", from];
+    const words = await step(
+      "restoring",
+      ["restore", backup, "--json", ...source, ...trust],
+      scratch.url,
+    );
+    const { name, startedAt } = JSON.parse(words) as { name: string; startedAt: string };
     const restored = Date.now();
+    const rpoSeconds = (begun - Date.parse(startedAt)) / 1000;
+    if (backup === LATEST) requireRecent(name, rpoSeconds);
     await step("migrating", ["migrate"], scratch.url); // a backup of the version before becomes one of this
     await liveOn(scratch.url);
     const healthy = Date.now();
     await step("checking the record", ["audit", "verify"], scratch.url);
     return {
-      rpoSeconds: (begun - Date.parse(startedAt)) / 1000,
+      rpoSeconds,
       rtoSeconds: (healthy - begun) / 1000,
       restoreSeconds: (restored - begun) / 1000,
-      backup,
-      reported: await reportDrill(
-        process.env["DRILL_REPORT_URL"],
-        process.env["DRILL_REPORT_TOKEN"],
-      ),
+      backup: name,
+      signed: trust[0] === "--pub",
+      reported: await reportDrill(given("DRILL_REPORT_URL"), given("DRILL_REPORT_TOKEN")),
     };
   } finally {
     await scratch.stop();
   }
 }
 
+/** A newest backup that is old means that none are taken any more: no success, so that DrillNotRunRecently tells of it. */
+function requireRecent(name: string, rpoSeconds: number): void {
+  const most = Number(given("DRILL_RPO_SECONDS") ?? RPO_SECONDS_MAX);
+  if (rpoSeconds > most)
+    throw new Error(
+      `the newest backup, ${name}, is ${Math.round(rpoSeconds)} s old, more than ${most} (DRILL_RPO_SECONDS)`,
+    );
+}
+
+/** A workflow sets a variable that nobody has filled in to the empty text. */
+function given(name: string): string | undefined {
+  const value = process.env[name];
+  return value === "" ? undefined : value;
+}
+
 async function takeBackup(): Promise<string> {
-  const words = await step("backing up", ["backup", "--to", join(folder, "backups"), "--json"]);
-  return (JSON.parse(words) as { folder: string }).folder;
+  const to = join(folder, "backups");
+  const words = await step("backing up", ["backup", "--to", to, "--json"]);
+  return join(to, (JSON.parse(words) as { name: string }).name);
+}
+
+/** By which keys a backup is believed: those that are given, else that of who signs here; only our own of today may be unsigned. */
+async function trusted(isOurOwn: boolean): Promise<readonly string[]> {
+  const pub = given("DRILL_PUBLIC_KEY_FILE");
+  if (pub !== undefined) return ["--pub", pub];
+  const signingKey = given("AUDIT_SIGNING_KEY_FILE");
+  if (signingKey === undefined) {
+    if (isOurOwn) return ["--unsigned"];
+    throw new Error(
+      "DRILL_PUBLIC_KEY_FILE: whose signature must a backup have that was not taken here?",
+    );
+  }
+  const publicKey = createPublicKey(await readSigningKey(signingKey));
+  const path = join(folder, "signer.pem");
+  await writeFile(path, publicKey.export({ type: "spki", format: "pem" }));
+  return ["--pub", path];
 }
 
 /** @throws with the command's own words when it fails */

@@ -63,6 +63,6 @@ function roomOf(path: string): string | undefined {
   if (!SERVICES.some((service) => service === top)) return undefined;
   if (second === "main.ts") return `${top}.main`;
   if (second === "adapters") return `${top}.adapters`;
-  const isWiring = /^(service|workbench|open-(?!envelope|pgp).*)\.ts$/.test(second); // those two open files, not adapters
+  const isWiring = /^(service|workbench|open-(?!pgp).*)\.ts$/.test(second); // opens files, not adapters
   return isWiring ? `${top}.wiring` : `${top}.work`;
 }

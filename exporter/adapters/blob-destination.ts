@@ -1,13 +1,13 @@
-import { ExponentialBackoff, handleWhen, retry } from "cockatiel";
 import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { ExponentialBackoff, handleWhen, retry } from "cockatiel";
 import { messageOf } from "../../lib/error.ts";
+import { createMeter } from "../../lib/meter.ts";
 import { StorageError, type BlobStore, type StoredBlob } from "../../lib/storage.ts";
 import { DestinationError, nameTaken } from "../destination-error.ts";
-import { createMeter } from "../meter.ts";
 import { writeWhole } from "../safe-file.ts";
-import type { Artifact, Destination, Receipt, Verification } from "../types.ts";
+import type { Parcel, Destination, Receipt, Verification } from "../types.ts";
 
 export interface BlobDestinationOptions {
   /** As in receipts: "s3", "gcs", "azure". */
@@ -17,8 +17,8 @@ export interface BlobDestinationOptions {
   readonly lockedUntil: () => Date | undefined;
   /** The variable that asks for the lock, for messages. */
   readonly lockSetting?: string;
-  /** For tests; see {@link STALL_MS}. */
-  readonly stallMs?: number | undefined;
+  /** For tests: what stands still is given up so many times sooner. */
+  readonly impatience?: number | undefined;
 }
 
 const READ_CHUNK_BYTES = 256 * 1024;
@@ -50,14 +50,20 @@ export function blobDestination(options: BlobDestinationOptions): Destination {
           withPieces(store, name, signal, async (pieces) => pipeline(pieces, sink)),
         ),
       ),
-    remove: async (name, signal) => told(signal, async () => store.delete(name, within(signal))),
-    upload: async (artifact, signal) =>
+    list: async (prefix, signal) =>
       told(signal, async () => {
-        const held = await store.head(artifact.name, within(signal));
-        const stored = held === undefined ? await create(artifact, signal, options) : undefined;
+        const names: string[] = [];
+        for await (const { key } of store.list(prefix, within(signal))) names.push(key);
+        return names;
+      }),
+    remove: async (name, signal) => told(signal, async () => store.delete(name, within(signal))),
+    upload: async (parcel, signal) =>
+      told(signal, async () => {
+        const held = await store.head(parcel.name, within(signal));
+        const stored = held === undefined ? await create(parcel, signal, options) : undefined;
         return stored === undefined
-          ? adopt(artifact, signal, options)
-          : checked(artifact, stored, signal, options);
+          ? adopt(parcel, signal, options)
+          : checked(parcel, stored, signal, options);
       }),
   };
 }
@@ -75,27 +81,27 @@ function within(signal: AbortSignal | undefined): AbortSignal {
 
 /** Undefined when the name was taken in the meantime. */
 async function create(
-  artifact: Artifact,
+  parcel: Parcel,
   signal: AbortSignal | undefined,
-  { store, lockedUntil, lockSetting, stallMs }: BlobDestinationOptions,
+  { store, lockedUntil, lockSetting, impatience }: BlobDestinationOptions,
 ): Promise<StoredBlob | undefined> {
-  const watch = watchFor(signal, stallMs);
+  const watch = watchFor(signal, impatience);
   const until = lockedUntil();
-  const file = createReadStream(artifact.path, { highWaterMark: READ_CHUNK_BYTES });
+  const file = createReadStream(parcel.path, { highWaterMark: READ_CHUNK_BYTES });
   try {
-    return await store.put(artifact.name, Readable.from(watch.pieces(file)), {
+    return await store.put(parcel.name, Readable.from(watch.pieces(file)), {
       contentType: "application/octet-stream",
       signal: watch.signal,
       onWait: watch.wait,
       ifAbsent: true,
-      expected: { bytes: artifact.bytes, sha256: artifact.sha256 },
-      metadata: { exportid: artifact.exportId, sha256: artifact.sha256 },
+      expected: { bytes: parcel.bytes, sha256: parcel.sha256 },
+      metadata: { exportid: parcel.exportId, sha256: parcel.sha256 },
       lockedUntil: until,
     });
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
     if (error.kind === "exists") return undefined;
-    const words = error.message.split(artifact.name).at(-1) ?? "";
+    const words = error.message.split(parcel.name).at(-1) ?? "";
     if (error.kind === "refused" && until !== undefined && isAboutLocks(words))
       throw lockRefused(error, lockSetting);
     throw error;
@@ -118,7 +124,7 @@ function lockRefused({ message }: StorageError, setting = "the configuration"): 
 
 /** A store that knows no checksums is asked for all of the bytes. */
 async function checked(
-  artifact: Artifact,
+  parcel: Parcel,
   { location, verifiedBy, sha256 }: StoredBlob,
   signal: AbortSignal | undefined,
   options: BlobDestinationOptions,
@@ -126,29 +132,29 @@ async function checked(
   const { name: destination, store } = options;
   const common = { location, adopted: false };
   if (verifiedBy !== "size")
-    return receipt(artifact, options, {
+    return receipt(parcel, options, {
       ...common,
       sha256,
       verifiedBy: `server-hash(${verifiedBy})`,
     });
-  const read = await readBack(store, artifact.name, signal);
-  if (read !== artifact.sha256)
+  const read = await readBack(store, parcel.name, signal);
+  if (read !== parcel.sha256)
     throw new DestinationError(destination, `${location} reads back as other bytes than were sent`);
-  return receipt(artifact, options, { ...common, sha256: read, verifiedBy: "read-back-sha256" });
+  return receipt(parcel, options, { ...common, sha256: read, verifiedBy: "read-back-sha256" });
 }
 
 /** What an earlier attempt left is taken for ours only by its bytes, and with the lock that is asked for now. */
 async function adopt(
-  artifact: Artifact,
+  parcel: Parcel,
   signal: AbortSignal | undefined,
   options: BlobDestinationOptions,
 ): Promise<Receipt> {
   const { name: destination, store } = options;
-  const location = `${store.name}/${artifact.name}`;
-  const sha256 = await readBack(store, artifact.name, signal);
-  if (!artifact.knownSha256.has(sha256)) throw nameTaken(destination, location);
-  if (options.lockedUntil() !== undefined) await requireLock(artifact.name, signal, options);
-  return receipt(artifact, options, {
+  const location = `${store.name}/${parcel.name}`;
+  const sha256 = await readBack(store, parcel.name, signal);
+  if (!parcel.knownSha256.has(sha256)) throw nameTaken(destination, location);
+  if (options.lockedUntil() !== undefined) await requireLock(parcel.name, signal, options);
+  return receipt(parcel, options, {
     location,
     sha256,
     verifiedBy: "read-back-sha256",
@@ -170,7 +176,7 @@ async function requireLock(
 }
 
 function receipt(
-  { name, bytes }: Artifact,
+  { name, bytes }: Parcel,
   { name: destination }: BlobDestinationOptions,
   seen: {
     readonly location: string;
@@ -208,11 +214,12 @@ async function withPieces(
 }
 
 /** A signal that ends what stands still; each piece begins the wait anew. */
-function watchFor(signal: AbortSignal | undefined, stallMs = STALL_MS) {
+function watchFor(signal: AbortSignal | undefined, impatience = 1) {
   const stalled = new AbortController();
   const limit: { atMs: number; timer?: NodeJS.Timeout } = { atMs: 0 };
-  // Never earlier: pieces are read ahead while a chunk goes out.
-  const wait = (ms: number): void => {
+  // Never earlier: pieces are read ahead while a chunk goes out. And no more when it is over: a timer keeps the process alive.
+  const wait = (usualMs: number): void => {
+    const ms = usualMs / impatience;
     const atMs = performance.now() + ms;
     if (atMs <= limit.atMs) return;
     limit.atMs = atMs;
@@ -221,16 +228,17 @@ function watchFor(signal: AbortSignal | undefined, stallMs = STALL_MS) {
       stalled.abort(new Error(`no byte in ${Math.round(ms / 1000)} s`));
     }, ms);
   };
-  wait(stallMs);
+  wait(STALL_MS);
   return {
     signal: AbortSignal.any([...(signal === undefined ? [] : [signal]), stalled.signal]),
     wait,
     stop: () => {
       clearTimeout(limit.timer);
+      limit.atMs = Infinity;
     },
     pieces: async function* (source: Readable): AsyncGenerator<Uint8Array> {
       for await (const piece of source as AsyncIterable<Uint8Array>) {
-        wait(stallMs);
+        wait(STALL_MS);
         yield piece;
       }
     },

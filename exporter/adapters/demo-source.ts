@@ -28,7 +28,7 @@ function demoSession(clock: Clock): ExportSession {
     isNameUsed: async () => false,
     commitPlan: async (range, choices) => newPlan(randomUUID(), range, choices),
     read: ({ formula }) => ({
-      csv: Readable.from([Buffer.from(csvOf(DEMO_ROWS, formula))]),
+      batches: Readable.from([csvOf(DEMO_ROWS, formula)]),
       countRows: async () => DEMO_ROWS.length,
     }),
     recordPart: async () => undefined,

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { openWrappers } from "../../lib/adapters/kms/open.ts";
 import { systemClock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
 import { readSigningKey } from "../../lib/signed-note.ts";
@@ -9,7 +10,6 @@ import type { Sealing } from "../outputs.ts";
 import { encryptTo } from "../pgp.ts";
 import { readRecipients, type Recipient } from "../recipients.ts";
 import { encryptByGpg } from "./gpg-cli.ts";
-import { openWrappers } from "./kms/open.ts";
 import { pgpSecrets } from "./pgp-secrets.ts";
 
 /** Read anew for each run: keys expire, and files are replaced. @throws RecipientError naming a key that cannot be used */

@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
+import { azureCredential } from "../../lib/adapters/kms/azure.ts";
+import { crc32c } from "../../lib/crc32c.ts";
 import { messageOf } from "../../lib/error.ts";
 import { exchange } from "../../lib/exchange.ts";
 import type { ExporterConfig } from "../config.ts";
-import { crc32c } from "../crc32c.ts";
-import { azureCredential } from "./kms/azure.ts";
 
 interface KeySource {
   readonly from: string;

@@ -31,7 +31,20 @@ export async function newRange(
     return { after, last: { xid: last.xid, id: last.id }, horizonXid, cutoff: last.cutoff };
   }
   if (!evenIfEmpty) return undefined;
-  return { after, last: after ?? { xid: "0", id: "0" }, horizonXid, cutoff: clock.now() };
+  return {
+    after,
+    last: after ?? { xid: "0", id: "0" },
+    horizonXid,
+    cutoff: await timeOf(database),
+  };
+}
+
+/** One clock for all exports, also those without rows: their names and cutoffs are compared with each other. */
+async function timeOf(database: Database): Promise<Date> {
+  const { rows } = await database.query<{ now: Date }>("SELECT now() AS now");
+  const [row] = rows;
+  if (row === undefined) throw new Error("the database has no time");
+  return row.now;
 }
 
 /** Waits a moment until everything committed so far is below the horizon; a long transaction elsewhere is not waited for. */

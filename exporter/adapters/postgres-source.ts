@@ -1,8 +1,6 @@
 import { randomUUID } from "node:crypto";
-import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PoolClient } from "pg";
-import { to as copyTo } from "pg-copy-streams";
 import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Database } from "../../lib/postgres.ts";
@@ -13,9 +11,9 @@ import type {
   ExportPlan,
   ExportSession,
   PlanChoices,
-  Position,
   RowRange,
 } from "../types.ts";
+import { CopyRows } from "./copy-rows.ts";
 import { readChainHead, readPlan } from "./plan-row.ts";
 import { insertBuild, insertManifest, insertReceipt, upsertPart } from "./progress-row.ts";
 import { newPlan } from "../new-plan.ts";
@@ -40,12 +38,13 @@ export function postgresSource(database: Database, deps: { clock: Clock; log: Lo
       database.withConnection(async (client) => {
         await client.query("BEGIN READ ONLY");
         for (const setting of SESSION) await client.query(`SET LOCAL ${setting}`);
-        const { rows } = await client.query<{ locked: boolean }>(
-          "SELECT pg_try_advisory_xact_lock($1, $2) AS locked",
+        const { rows } = await client.query<{ locked: boolean; encoding: string }>(
+          "SELECT pg_try_advisory_xact_lock($1, $2) AS locked, getdatabaseencoding() AS encoding",
           [...LOCK],
         );
+        const [{ locked, encoding } = { locked: false, encoding: "" }] = rows;
         try {
-          return rows[0]?.locked === true ? await work(session(database, client, deps)) : "busy";
+          return locked ? await work(session(database, client, { ...deps, encoding })) : "busy";
         } finally {
           await giveLockBack(client);
         }
@@ -82,7 +81,7 @@ const SESSION = [
 function session(
   database: Database,
   client: PoolClient,
-  deps: { clock: Clock; log: Log },
+  deps: { clock: Clock; log: Log; encoding: string },
 ): ExportSession {
   const setState = async (plan: ExportPlan, assignments: string, ...values: unknown[]) => {
     await client.query("SELECT 1"); // the lock lives with this connection: without it the run must not go on
@@ -99,7 +98,10 @@ function session(
       return (await database.query(sql, [name])).rowCount > 0;
     },
     commitPlan: async (range, choices) => commitPlan(database, range, choices),
-    read: (plan, behind) => copyRows(client, plan, behind),
+    read: (plan, behind) => {
+      const rest = { ...plan.range, after: behind ?? plan.range.after };
+      return copyRows(client, copyStatement(rest, plan.formula, deps.encoding));
+    },
     recordPart: async (plan, part) => upsertPart(database, plan, part),
     recordBuild: async (plan, file) => {
       await insertBuild(database, plan, file);
@@ -147,48 +149,19 @@ async function commitPlan(
   return newPlan(exportId, range, choices);
 }
 
-function copyRows(
-  client: PoolClient,
-  { range, formula }: ExportPlan,
-  behind: Position | undefined,
-): CsvRows {
-  const rest = { ...range, after: behind ?? range.after };
-  const copy = Object.assign(copyTo(copyStatement(rest, formula)), {
-    // pg arms its read timeout for a COPY too, but only a `callback` disarms it: without these two lines every COPY would
-    // fail seconds after its end, with an "error" event that nobody hears, which ends the process.
-    query_timeout: EXPORT_TIMEOUT_MS,
-    callback: undefined as (() => void) | undefined,
-  });
+function copyRows(client: PoolClient, statement: string): CsvRows {
+  const copy = new CopyRows(statement, EXPORT_TIMEOUT_MS);
+  // A lost connection is told to the COPY, which knows better whether it was lost or cut.
+  const ignore = () => undefined;
+  client.on("error", ignore);
+  copy.once("end", () => client.off("error", ignore));
   client.query(copy);
-  copy.once("close", () => {
-    copy.callback?.();
-    if (!copy.readableEnded) cutConnection(client, copy);
-  });
   return {
-    csv: copy,
+    batches: copy,
     countRows: async () => {
       // The count arrives after the last row; the next statement's answer comes after both.
       await client.query("SELECT 1");
       return copy.rowCount;
     },
   };
-}
-
-/** What the driver and the COPY stream share, which their types do not say. */
-interface Submitted {
-  handleError: () => void;
-  readonly connection?: { readonly stream: Socket };
-}
-
-/**
- * A COPY that nobody reads to its end blocks the server in its send, deaf to the farewell that the driver would write: it
- * would keep the export lock for ever. Only closing the socket under it helps; the pool then drops the connection.
- */
-function cutConnection(client: PoolClient, copy: ReturnType<typeof copyTo>): void {
-  // The driver reports the loss that we have just caused: as an event of the client, and to the COPY, where it would
-  // replace the reason for which the export ended.
-  client.on("error", () => undefined);
-  const query = copy as typeof copy & Submitted;
-  query.handleError = () => undefined;
-  query.connection?.stream.destroy();
 }

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import pg from "pg";
 import type { Secret } from "../../lib/secret.ts";
-import type { Dump } from "../backup.ts";
+import type { Dump } from "../backup-parts.ts";
 import type { BackupManifest } from "../backup-manifest.ts";
 import type { Restoring } from "../restore-backup.ts";
 

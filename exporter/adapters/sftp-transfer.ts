@@ -1,4 +1,5 @@
 import type SftpClient from "ssh2-sftp-client";
+import { collectBuffers } from "../collect-buffers.ts";
 
 /** What ssh2-sftp-client stands on. */
 export type SftpWrapper = Awaited<ReturnType<SftpClient["connect"]>>;
@@ -20,6 +21,7 @@ export async function writeRemote(
   const handle = await open(sftp, path, "wx", mode);
   try {
     const underWay: Promise<void>[] = [];
+    const collect = collectBuffers();
     let position = 0;
     for await (const chunk of source) {
       for (let at = 0; at < chunk.length; at += REQUEST_BYTES) {
@@ -30,6 +32,7 @@ export async function writeRemote(
         position += piece.length;
         if (underWay.length >= REQUESTS_MAX) await underWay.shift();
       }
+      collect(chunk.length);
     }
     await Promise.all(underWay);
     await sync(sftp, handle);
@@ -47,6 +50,7 @@ export async function* readRemote(sftp: SftpWrapper, path: string): AsyncGenerat
   try {
     const size = await sizeOf(sftp, handle);
     const underWay: Promise<Buffer>[] = [];
+    const collect = collectBuffers();
     for (let position = 0; position < size || underWay.length > 0;) {
       while (position < size && underWay.length < REQUESTS_MAX) {
         const bytes = Math.min(REQUEST_BYTES, size - position);
@@ -56,7 +60,9 @@ export async function* readRemote(sftp: SftpWrapper, path: string): AsyncGenerat
         position += bytes;
       }
       const next = await underWay.shift();
-      if (next !== undefined) yield next;
+      if (next === undefined) continue;
+      yield next;
+      collect(next.length);
     }
   } finally {
     await close(sftp, handle).catch(() => undefined); // nothing hangs on it

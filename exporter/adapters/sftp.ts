@@ -1,16 +1,17 @@
-import { messageOf } from "../../lib/error.ts";
 import { createReadStream } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { posix } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type SftpClient from "ssh2-sftp-client";
+import { messageOf } from "../../lib/error.ts";
+import { createMeter } from "../../lib/meter.ts";
 import type { Secret } from "../../lib/secret.ts";
 import { DestinationError, nameTaken } from "../destination-error.ts";
-import { createMeter } from "../meter.ts";
 import { writeWhole } from "../safe-file.ts";
-import type { Artifact, Destination, Receipt, Verification } from "../types.ts";
-import { readRemote, writeRemote, type SftpWrapper } from "./sftp-transfer.ts";
+import type { Parcel, Destination, Receipt, Verification } from "../types.ts";
 import { fingerprintOf, isExpectedHostKey, type HostKeyPins } from "./host-key.ts";
+import { useKeyObjects } from "./sftp-keys.ts";
+import { readRemote, writeRemote, type SftpWrapper } from "./sftp-transfer.ts";
 
 export interface SftpOptions {
   readonly host: string;
@@ -50,54 +51,62 @@ export function sftpDestination(options: SftpOptions): Destination {
           pipeline(readRemote(wrapper, remotePath(name)), sink),
         ),
       ),
+    list: async (prefix, signal) =>
+      withSession(options, signal, async ({ client }) => {
+        if (!(await isThere(client, options.remoteDir))) return [];
+        const names = (await client.list(options.remoteDir)).map(({ name }) => name);
+        return names.filter((name) => name.startsWith(prefix));
+      }),
     remove: async (name, signal) =>
       withSession(options, signal, async ({ client }) => {
         await client.delete(remotePath(name), true);
       }),
-    upload: async (artifact, signal) =>
+    upload: async (parcel, signal) =>
       withSession(options, signal, async (session) => {
-        const path = remotePath(artifact.name);
-        const adopted = !(await create(session, path, artifact));
+        const path = remotePath(parcel.name);
+        const adopted = !(await create(session, path, parcel));
         const { verifiedBy, sha256 } = adopted
-          ? await verifyAdopted(session, path, artifact)
-          : await verifyCreated(session, path, artifact, options.verify);
-        return receiptOf(options, artifact, path, { verifiedBy, sha256, adopted });
+          ? await verifyAdopted(session, path, parcel)
+          : await verifyCreated(session, path, parcel, options.verify);
+        return receiptOf(options, parcel, path, { verifiedBy, sha256, adopted });
       }),
   };
 }
 
 function receiptOf(
   { host, port }: SftpOptions,
-  artifact: Artifact,
+  parcel: Parcel,
   path: string,
   seen: { sha256: string; verifiedBy: Verification; adopted: boolean },
 ): Receipt {
   return {
     destination: NAME,
-    name: artifact.name,
+    name: parcel.name,
     location: `sftp://${host}:${port}${posix.join("/", path)}`,
-    bytes: artifact.bytes,
+    bytes: parcel.bytes,
     ...seen,
   };
 }
 
 /** Uploads to a hidden name and renames. False when the name was in use. */
-async function create({ client, wrapper }: Session, path: string, artifact: Artifact) {
+async function create({ client, wrapper }: Session, path: string, parcel: Parcel) {
   if (await isThere(client, path)) return false;
-  const hidden = `.${artifact.name}.${artifact.exportId}.part`;
+  const hidden = `.${parcel.name}.${parcel.exportId}.part`;
   const temporary = posix.join(posix.dirname(path), hidden);
   await client.delete(temporary, true); // left by a killed run of this very export
-  const source = createReadStream(artifact.path, { highWaterMark: READ_CHUNK_BYTES });
-  await writeRemote(wrapper, temporary, OWNER_ONLY, source as AsyncIterable<Buffer>);
+  const source = createReadStream(parcel.path, { highWaterMark: READ_CHUNK_BYTES });
   try {
+    await writeRemote(wrapper, temporary, OWNER_ONLY, source as AsyncIterable<Buffer>);
     // Not posix-rename: the plain one fails when the name has been taken meanwhile, so it is the conditional create.
     await client.rename(temporary, path);
     return true;
   } catch (error) {
-    const taken = await isThere(client, path);
+    // On a server that is full half a file keeps the room that the others need.
     await client.delete(temporary, true).catch(() => undefined);
-    if (taken) return false;
+    if (await isThere(client, path)) return false;
     throw error;
+  } finally {
+    source.destroy();
   }
 }
 
@@ -108,17 +117,17 @@ async function isThere(client: SftpClient, path: string): Promise<boolean> {
 async function verifyCreated(
   session: Session,
   path: string,
-  artifact: Artifact,
+  parcel: Parcel,
   how: SftpOptions["verify"],
 ): Promise<{ verifiedBy: Verification; sha256: string }> {
-  if (how === "off") return { verifiedBy: "not-verified", sha256: artifact.sha256 };
+  if (how === "off") return { verifiedBy: "not-verified", sha256: parcel.sha256 };
   if (how === "size") {
     const { size } = await session.client.stat(path);
-    if (size === artifact.bytes) return { verifiedBy: "size-only", sha256: artifact.sha256 };
-    throw new DestinationError(NAME, `${path} has ${size} bytes there, not ${artifact.bytes}`);
+    if (size === parcel.bytes) return { verifiedBy: "size-only", sha256: parcel.sha256 };
+    throw new DestinationError(NAME, `${path} has ${size} bytes there, not ${parcel.bytes}`);
   }
   const sha256 = await readBack(session, path);
-  if (sha256 === artifact.sha256) return { verifiedBy: "read-back-sha256", sha256 };
+  if (sha256 === parcel.sha256) return { verifiedBy: "read-back-sha256", sha256 };
   throw new DestinationError(NAME, `${path} reads back as other bytes than were sent`);
 }
 
@@ -126,10 +135,10 @@ async function verifyCreated(
 async function verifyAdopted(
   session: Session,
   path: string,
-  artifact: Artifact,
+  parcel: Parcel,
 ): Promise<{ verifiedBy: Verification; sha256: string }> {
   const sha256 = await readBack(session, path);
-  if (!artifact.knownSha256.has(sha256)) throw nameTaken(NAME, path);
+  if (!parcel.knownSha256.has(sha256)) throw nameTaken(NAME, path);
   return { verifiedBy: "read-back-sha256", sha256 };
 }
 
@@ -190,6 +199,7 @@ async function startAndWork<T>(
       return false;
     },
   });
+  useKeyObjects(client);
   return work({ client, wrapper });
 }
 

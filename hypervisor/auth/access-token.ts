@@ -49,7 +49,7 @@ export function createAccessTokens(keys: KeySource, clock: Clock): AccessTokens 
           audience: AUDIENCE,
           typ: TYPE,
           clockTolerance: SKEW_SECONDS,
-          maxTokenAge: ACCESS_SECONDS + SKEW_SECONDS,
+          maxTokenAge: ACCESS_SECONDS, // the skew is added by itself
           requiredClaims: ["sub", "sid", "ver", "jti", "exp", "nbf", "iat"],
           currentDate: clock.now(),
         });

@@ -3,11 +3,12 @@ import { z } from "zod";
 import type { Clock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
 import { exchange } from "../../lib/exchange.ts";
-import type { Queryable } from "../../lib/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import type { TokenKind } from "../authenticate.ts";
 import { issuerOf } from "./access-token.ts";
-import { barred, findPerson, principalOf } from "./person.ts";
+import { personOf } from "./identities.ts";
+import { principalOf } from "./person.ts";
 
 /** What public identity providers sign with; no HS*: their secret would be everybody's who can verify. */
 const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"];
@@ -20,30 +21,29 @@ const FAILED_MS = 10_000;
 export interface OidcOptions {
   readonly issuer: string;
   readonly audience: string;
-  /** Whose value is the name of a user here. */
+  /** Whose value is the name of the user that an account is bound to when it comes for the first time. */
   readonly usernameClaim: string;
 }
 
 const discoverySchema = z.object({ issuer: z.string(), jwks_uri: z.url() });
 type Keys = ReturnType<typeof createRemoteJWKSet>;
 
-/** Bearer tokens of an OpenID Connect issuer. It says who somebody is; what they may do stands with the user of that name here. */
-export function oidcTokens(database: Queryable, options: OidcOptions, clock: Clock): TokenKind {
+/** Bearer tokens of an OpenID Connect issuer. It says who somebody is; what they may do stands with the user here. */
+export function oidcTokens(database: Database, options: OidcOptions, clock: Clock): TokenKind {
   const keys = discoverOnce(options.issuer, clock);
   return {
     identify: async (token) => {
       if (issuerOf(token) !== options.issuer) return undefined;
       const payload = await verify(token, await keys(), options, clock);
       if (typeof payload === "string") return { known: false, reason: payload };
-      const username = payload[options.usernameClaim];
-      if (typeof username !== "string")
-        return { known: false, reason: `it has no claim ${options.usernameClaim}` };
-      const person = await findPerson(database, username);
-      if (person === undefined) return { known: false, reason: "nobody has its name here" };
-      const own = "who has its name signs in here, with a password"; // whoever may choose a name there would be them
-      const reason = person.signs_in_here ? own : barred(person);
-      if (reason !== undefined) return { known: false, reason };
-      return { known: true, principal: principalOf(person, { via: "oidc" }) };
+      const { sub: subject, auth_time: signedIn } = payload;
+      if (subject === undefined || subject === "") return { known: false, reason: "it has no sub" };
+      const name = payload[options.usernameClaim];
+      const account = { issuer: options.issuer, subject };
+      const person = await personOf(database, account, typeof name === "string" ? name : undefined);
+      if (typeof person === "string") return { known: false, reason: person };
+      const signedInAt = typeof signedIn === "number" ? new Date(signedIn * 1000) : undefined;
+      return { known: true, principal: principalOf(person, { via: "oidc", subject, signedInAt }) };
     },
   };
 }

@@ -105,42 +105,6 @@ function readHash(hash: string) {
   };
 }
 
-/** Why nobody should have this password; undefined when it is good enough. No rules about kinds of characters. */
-export function weakness(password: string, username: string): string | undefined {
-  const { min, max } = PASSWORD_LENGTH;
-  const { length } = Array.from(password); // characters, not halves of them
-  if (length < min || length > max) return `must have ${min} to ${max} characters`;
-  const lower = password.toLowerCase();
-  if (username.length >= 3 && lower.includes(username.toLowerCase()))
-    return "must not have the user's name in it";
-  if (new Set(lower).size < 5) return "must not be a few characters again and again";
-  if (COMMON.some((word) => lower.replaceAll(word, "").length < min / 2))
-    return "must not be made of what everybody tries first";
-  return undefined;
-}
-
-/** What long passwords of leaked lists are made of. */
-const COMMON: readonly string[] = [
-  "password",
-  "passw0rd",
-  "p@ssw0rd",
-  "1234567890",
-  "123456789",
-  "12345678",
-  "123456",
-  "qwertyuiop",
-  "qwerty",
-  "asdfghjkl",
-  "letmein",
-  "welcome",
-  "administrator",
-  "admin",
-  "changeme",
-  "iloveyou",
-  "fettle",
-  "hypervisor",
-];
-
 /** A password for the first login, that nobody has to remember: 120 random bits. */
 export function oneTimePassword(): string {
   return randomBytes(15).toString("base64url");

@@ -18,13 +18,15 @@ export interface Person {
   readonly token_version: number;
   /** Proves here who they are: an identity provider's word does not stand for the password. */
   readonly signs_in_here: boolean;
+  /** Their account at the identity provider. */
+  readonly oidc_subject: string | null;
 }
 
 /** Columns and joins of a {@link Person}; `u` is the user. */
 export const PERSON = `u.username, u.role, u.permissions, r.permissions AS role_permissions,
     u.organization_id AS organization, coalesce(o.enabled, true) AS organization_enabled,
     u.enabled, u.must_change, u.token_version::float8 AS token_version,
-    u.password_hash IS NOT NULL OR u.default_admin AS signs_in_here,
+    u.password_hash IS NOT NULL OR u.default_admin AS signs_in_here, u.oidc_subject,
     coalesce((SELECT array_agg(project) FROM hypervisor_vdcs v WHERE v.organization_id = u.organization_id), '{}') AS projects`;
 export const PERSON_JOINS = `LEFT JOIN hypervisor_roles r ON r.name = u.role
     LEFT JOIN hypervisor_organizations o ON o.id = u.organization_id`;
@@ -60,7 +62,7 @@ const CHANGE_FIRST = "the password must be changed first: POST /auth/password";
 
 export function principalOf(
   person: Person,
-  via: Pick<Principal, "via" | "session" | "token">,
+  via: Pick<Principal, "via" | "session" | "token" | "subject" | "signedInAt">,
 ): Principal {
   const { username, role, organization, projects, must_change: mustChange } = person;
   return {

@@ -4,7 +4,7 @@ import type { Queryable } from "../../lib/postgres.ts";
 import type { KeySource } from "./keys.ts";
 
 /** A login lasts so long, however often it is refreshed. */
-const SESSION_HOURS = 12;
+export const SESSION_HOURS = 12;
 /** When an answer was lost, its client may ask again so soon and gets the same successor. */
 const SAME_AGAIN_SECONDS = 5;
 
@@ -74,8 +74,12 @@ export async function rotate(
     return { kind: "reused", session, username };
   }
   if (!alive) return { kind: "unknown" };
-  const { refreshKey } = await keys.ring();
-  const refreshToken = createHmac("sha256", refreshKey).update(given).digest("base64url");
+  const { refreshKeys } = await keys.ring();
+  const successors = refreshKeys.map((key) =>
+    createHmac("sha256", key).update(given).digest("base64url"),
+  );
+  const refreshToken = used ? await firstKnown(tx, successors) : successors[0];
+  if (refreshToken === undefined) return { kind: "unknown" };
   if (!used) {
     await tx.query("UPDATE hypervisor_refresh_tokens SET used_at = now() WHERE hash = $1", [hash]);
     await insertToken(tx, { session, refreshToken, client });
@@ -96,17 +100,17 @@ export async function endSession(
   return rowCount === 1;
 }
 
-/** Every login of a person, but for the one that asks for it. */
+/** Every login of people, but for the one that asks for it. */
 export async function endSessionsOf(
   tx: Queryable,
-  username: string,
+  usernames: readonly string[],
   by: "password" | "admin",
   but?: string,
 ): Promise<void> {
   await tx.query(
     `UPDATE hypervisor_sessions SET ended_at = now(), ended_by = $2
-      WHERE username = $1 AND ended_at IS NULL AND id IS DISTINCT FROM $3`,
-    [username, by, but ?? null],
+      WHERE username = ANY ($1) AND ended_at IS NULL AND id IS DISTINCT FROM $3`,
+    [usernames, by, but ?? null],
   );
 }
 
@@ -121,6 +125,18 @@ export async function sessionOf(
     [hashOf(refreshToken)],
   );
   return rows[0];
+}
+
+/** The signing key may have been replaced since the successor was made. */
+async function firstKnown(
+  tx: Queryable,
+  refreshTokens: readonly string[],
+): Promise<string | undefined> {
+  const { rows } = await tx.query<{ hash: string }>(
+    "SELECT hash FROM hypervisor_refresh_tokens WHERE hash = ANY ($1)",
+    [refreshTokens.map(hashOf)],
+  );
+  return refreshTokens.find((each) => rows.some(({ hash }) => hash === hashOf(each)));
 }
 
 async function insertToken(

@@ -1,13 +1,15 @@
 import type { Log } from "../../lib/log.ts";
-import type { Database } from "../../lib/postgres.ts";
+import type { Database, Queryable } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import { appendDeed, type Deed } from "../frame/record.ts";
 import { ACCESS_SECONDS, type AccessTokens } from "./access-token.ts";
+import { openBrowserSession } from "./browser-sessions.ts";
 import type { KeySource } from "./keys.ts";
+import type { LoginMetrics } from "./login-metrics.ts";
 import type { Passwords } from "./password.ts";
 import { barred, findPerson, type Person } from "./person.ts";
 import { endSession, openSession, rotate, sessionOf, type Client } from "./sessions.ts";
-import { countGuess, forgetGuesses } from "./throttle.ts";
+import { countGuess, forgetGuesses, ThrottledProblem } from "./throttle.ts";
 
 export interface SignInDeps {
   readonly database: Database;
@@ -15,6 +17,7 @@ export interface SignInDeps {
   readonly accessTokens: AccessTokens;
   readonly keys: KeySource;
   readonly log: Log;
+  readonly metrics: LoginMetrics;
 }
 
 /** The answer of /auth/token and /auth/refresh (RFC 6749, 5.1). */
@@ -35,16 +38,47 @@ interface Credentials {
 /** One answer for whatever is wrong: it does not tell who exists. */
 const WRONG = "The user name or the password is wrong.";
 
-/** A login. @throws HttpProblem 401, 429, 503; each is on record */
+/** A login of a program, or of a page of its own. @throws HttpProblem 401, 429, 503; each is on record */
 export async function signIn(
   deps: SignInDeps,
-  { username, password }: Credentials,
+  credentials: Credentials,
   client: Client,
 ): Promise<Tokens> {
-  const { database, passwords } = deps;
+  const { username } = credentials;
+  const open = async (tx: Queryable) => openSession(tx, username, client);
+  const { person, opened } = await enter(deps, { credentials, client, open });
+  return tokensOf(deps, person, opened);
+}
+
+/** A login by our own page. @returns the value of the browser's cookie @throws as {@link signIn} */
+export async function signInBrowser(
+  deps: SignInDeps,
+  credentials: Credentials,
+  client: Client,
+): Promise<string> {
+  const open = async (tx: Queryable) => openBrowserSession(tx, credentials.username);
+  const { opened } = await enter(deps, { credentials, client, open });
+  return opened.cookie;
+}
+
+interface Entering<Opened> {
+  readonly credentials: Credentials;
+  readonly client: Client;
+  readonly open: (tx: Queryable) => Promise<Opened>;
+}
+
+async function enter<Opened extends { readonly session: string }>(
+  deps: SignInDeps,
+  { credentials: { username, password }, client, open }: Entering<Opened>,
+): Promise<{ readonly person: Person; readonly opened: Opened }> {
+  const { database, passwords, metrics } = deps;
   const deed = deedOf("UserLogin", username, client);
   await countGuess(database, { username, ip: client.ip }).catch(async (error: unknown) => {
-    if (error instanceof HttpProblem) deps.log.warn("login throttled", { ip: client.ip });
+    if (error instanceof ThrottledProblem) {
+      deps.log.warn("login throttled", { ip: client.ip });
+      metrics.login("throttled");
+      metrics.throttled(error.limit);
+    }
     throw error; // not in the audit log: whoever guesses on would fill it
   });
   const { person, hash } = await findWithPassword(database, username);
@@ -52,7 +86,7 @@ export async function signIn(
   const bar = person === undefined ? "there is no such user" : barred(person);
   if (verdict === "wrong" || person === undefined || bar !== undefined) {
     const why = bar ?? (hash === null ? "the user has no password" : "wrong password");
-    throw await refused(database, deed, why);
+    throw await refused(deps, deed, why);
   }
   const rehashed = verdict === "rehash" ? await passwords.hash(password) : undefined;
   const opened = await database.inTransaction(async (tx) => {
@@ -64,7 +98,7 @@ export async function signIn(
     );
     if (rowCount === 0) return undefined;
     await forgetGuesses(tx, { username, ip: client.ip });
-    const session = await openSession(tx, username, client);
+    const session = await open(tx);
     await appendDeed(tx, {
       ...deed,
       result: "Success",
@@ -74,23 +108,24 @@ export async function signIn(
     });
     return session;
   });
-  if (opened === undefined)
-    throw await refused(database, deed, "the user was changed in the meantime");
-  return tokensOf(deps, person, opened);
+  if (opened === undefined) throw await refused(deps, deed, "the user was changed in the meantime");
+  metrics.login("success");
+  return { person, opened };
 }
 
 async function refused(
-  database: Database,
+  { database, metrics }: SignInDeps,
   deed: ReturnType<typeof deedOf>,
   why: string,
 ): Promise<HttpProblem> {
+  metrics.login("refused");
   await appendDeed(database, { ...deed, result: "Refused", summary: `Login refused: ${why}` });
   return new HttpProblem(401, "Not authenticated", WRONG, { "WWW-Authenticate": "Bearer" });
 }
 
 /** A refresh. A token that was used before ends its session for everybody. @throws HttpProblem 401, on record */
 export async function refresh(deps: SignInDeps, given: string, client: Client): Promise<Tokens> {
-  const { database, keys, log } = deps;
+  const { database, keys, log, metrics } = deps;
   await keys.ring(); // not within the transaction: it may need a connection of its own
   const { refreshed, person } = await database.inTransaction(async (tx) => {
     const outcome = await rotate(tx, keys, given, client);
@@ -113,6 +148,7 @@ export async function refresh(deps: SignInDeps, given: string, client: Client): 
       person: owner === undefined ? undefined : await findPerson(tx, owner),
     };
   });
+  if (refreshed.kind === "reused") metrics.refreshReused();
   if (refreshed.kind !== "fresh" || person === undefined || barred(person) !== undefined)
     throw new HttpProblem(401, "Not authenticated", "The refresh token is not valid: sign in.");
   return tokensOf(deps, person, refreshed);
@@ -139,14 +175,25 @@ export async function signOut(
     });
   await database.inTransaction(async (tx) => {
     const found = refreshToken === undefined ? own : await sessionOf(tx, refreshToken);
-    if (found === undefined || !(await endSession(tx, found.session, "logout"))) return;
-    await appendDeed(tx, {
-      ...deedOf("UserLogout", found.username, client),
-      actor: own?.username ?? found.username,
-      result: "Success",
-      summary: "Signed out",
-      facts: { session: found.session },
-    });
+    if (found === undefined) return;
+    await endLogin(tx, { ...found, actor: own?.username ?? found.username }, client);
+  });
+}
+
+/** Ends a login, on record; that it has ended already is no error. */
+export async function endLogin(
+  tx: Queryable,
+  login: { readonly session: string; readonly username: string; readonly actor: string },
+  client: Client,
+): Promise<void> {
+  const { session, username, actor } = login;
+  if (!(await endSession(tx, session, "logout"))) return;
+  await appendDeed(tx, {
+    ...deedOf("UserLogout", username, client),
+    actor,
+    result: "Success",
+    summary: "Signed out",
+    facts: { session },
   });
 }
 

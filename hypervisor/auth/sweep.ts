@@ -1,5 +1,6 @@
 import type { Queryable } from "../../lib/postgres.ts";
 import { KEPT_HOURS } from "../frame/kept-answers.ts";
+import { FORGOTTEN_KEYS } from "./stored-keys.ts";
 import { SEEN_DAYS } from "./throttle.ts";
 
 /** Rows at once, so that a sweep after a storm stays within a statement's time. */
@@ -13,6 +14,7 @@ const EXPIRED: readonly (readonly [table: string, condition: string])[] = [
   ["hypervisor_login_addresses", `seen_at < now() - interval '${SEEN_DAYS} days'`],
   ["hypervisor_sessions", `expires_at < now() - interval '${ENDED_DAYS} days'`],
   ["hypervisor_api_tokens", "expires_at < now() - interval '90 days'"],
+  ["hypervisor_signing_keys", FORGOTTEN_KEYS],
 ];
 
 /** Takes away what has no effect any more. */

@@ -20,9 +20,23 @@ interface Failure {
   readonly left_seconds: number;
 }
 
+export type ThrottleLimit = keyof typeof LIMITS;
+
 interface Subject {
   readonly subject: string;
-  readonly limit: number;
+  readonly which: ThrottleLimit;
+}
+
+/** Nobody's password was looked at: there were too many guesses. */
+export class ThrottledProblem extends HttpProblem {
+  readonly limit: ThrottleLimit;
+
+  constructor(limit: ThrottleLimit, leftSeconds: number) {
+    const seconds = Math.max(1, Math.ceil(leftSeconds));
+    const detail = `Too many attempts to sign in; try again in ${Math.ceil(seconds / 60)} min.`;
+    super(429, "Too many requests", detail, { "Retry-After": String(seconds) });
+    this.limit = limit;
+  }
 }
 
 export interface Attempt {
@@ -35,7 +49,7 @@ export interface Attempt {
  * not count for the next: one address cannot use up the guesses that the account has from everywhere. And where its
  * owner has signed in lately, the account is open whatever comes from elsewhere.
  *
- * @throws HttpProblem 429 with the time that is left
+ * @throws ThrottledProblem 429 with the time that is left
  */
 export async function countGuess(database: Queryable, attempt: Attempt): Promise<void> {
   const { pair, account, address } = subjectsOf(attempt);
@@ -44,7 +58,7 @@ export async function countGuess(database: Queryable, attempt: Attempt): Promise
   if (!(await signedInLately(database, attempt))) await count(database, account);
 }
 
-async function count(database: Queryable, { subject, limit }: Subject): Promise<void> {
+async function count(database: Queryable, { subject, which }: Subject): Promise<void> {
   const { rows } = await database.query<Failure>(
     `INSERT INTO hypervisor_login_failures AS f (subject, since, failures) VALUES ($1, now(), 1)
      ON CONFLICT (subject) DO UPDATE
@@ -55,10 +69,8 @@ async function count(database: Queryable, { subject, limit }: Subject): Promise<
     [subject, WINDOW_MINUTES],
   );
   const [row] = rows;
-  if (row === undefined || row.failures <= limit) return;
-  const seconds = Math.max(1, Math.ceil(row.left_seconds));
-  const detail = `Too many attempts to sign in; try again in ${Math.ceil(seconds / 60)} min.`;
-  throw new HttpProblem(429, "Too many requests", detail, { "Retry-After": String(seconds) });
+  if (row !== undefined && row.failures > LIMITS[which])
+    throw new ThrottledProblem(which, row.left_seconds);
 }
 
 async function signedInLately(database: Queryable, attempt: Attempt): Promise<boolean> {
@@ -88,13 +100,13 @@ export async function forgetGuesses(database: Queryable, attempt: Attempt): Prom
   );
 }
 
-function subjectsOf(attempt: Attempt): Readonly<Record<keyof typeof LIMITS, Subject>> {
+function subjectsOf(attempt: Attempt): Readonly<Record<ThrottleLimit, Subject>> {
   const { username } = attempt;
   const network = networkOf(attempt);
   return {
-    pair: { subject: `pair:${username} ${network}`, limit: LIMITS.pair },
-    account: { subject: `user:${username}`, limit: LIMITS.account },
-    address: { subject: `ip:${network}`, limit: LIMITS.address },
+    pair: { subject: `pair:${username} ${network}`, which: "pair" },
+    account: { subject: `user:${username}`, which: "account" },
+    address: { subject: `ip:${network}`, which: "address" },
   };
 }
 

@@ -6,6 +6,8 @@ import type { Backend, Call, RawBackend } from "./types.ts";
 const DEADLINE_MS = 10_000;
 /** What copies files or waits for a container to shut down. */
 const LONG_DEADLINE_MS = 120_000;
+/** Until a whole file system is packed and its first byte comes. */
+const EXPORT_DEADLINE_MS = 3_600_000;
 
 const LONG: ReadonlySet<string> = new Set([
   "containers.create",
@@ -53,7 +55,7 @@ export function guardBackend(raw: RawBackend, options: GuardOptions): Backend {
 }
 
 function guarded(path: string, work: AnyVerb, { name, explain, deadlineMs }: GuardOptions) {
-  const limitMs = deadlineMs ?? (LONG.has(path) ? LONG_DEADLINE_MS : DEADLINE_MS);
+  const limitMs = deadlineMs ?? deadlineOf(path);
   return async (request: object, { signal: caller }: Call = {}): Promise<unknown> => {
     checkNames(request);
     caller?.throwIfAborted();
@@ -78,6 +80,11 @@ function guarded(path: string, work: AnyVerb, { name, explain, deadlineMs }: Gua
       clearTimeout(timer);
     }
   };
+}
+
+function deadlineOf(path: string): number {
+  if (path === "snapshots.export") return EXPORT_DEADLINE_MS;
+  return LONG.has(path) ? LONG_DEADLINE_MS : DEADLINE_MS;
 }
 
 async function aborted(signal: AbortSignal): Promise<never> {

@@ -19,7 +19,14 @@ const raw: RawBackend = {
   },
   logs: { read: refuse },
   terminals: { open: refuse },
-  snapshots: { list: refuse, create: refuse, restore: refuse, remove: refuse, clone: refuse },
+  snapshots: {
+    list: refuse,
+    create: refuse,
+    restore: refuse,
+    remove: refuse,
+    clone: refuse,
+    export: refuse,
+  },
   storage: {
     pools: refuse,
     createPool: refuse,

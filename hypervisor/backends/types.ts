@@ -36,6 +36,8 @@ export interface Container extends Named, Resources {
   readonly createdAt: string;
   /** RFC 3339, of the start that it runs from; undefined unless it runs or is paused. */
   readonly startedAt: string | undefined;
+  /** How much its files may take; undefined where nobody has said or can tell. */
+  readonly diskBytes: number | undefined;
   /** As it was asked for, or how the backend identifies it. */
   readonly image: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
@@ -55,6 +57,8 @@ export interface ContainerSpec extends Named, Resources {
   readonly command?: readonly string[] | undefined;
   /** The bridge to be on; the backend's default without it. */
   readonly bridge?: string | undefined;
+  /** How much its files may take. Docker's API only remembers it. */
+  readonly diskBytes?: number | undefined;
   /** The storage pool of its root; the backend's default without it. */
   readonly pool?: string | undefined;
 }
@@ -147,6 +151,13 @@ interface Snapshots {
   remove: Verb<OfSnapshot, void>;
   /** A new container with the snapshot's files and the container's limits and labels. It is not started. */
   clone: Verb<OfSnapshot & { readonly newName: string }, Container>;
+  /**
+   * The snapshot as one tar, which the engine itself can read in again. What it takes in the engine meanwhile is removed when the
+   * stream has ended or was given up; what a process that was killed has left goes with the container's next export.
+   *
+   * @param exportId another one for each attempt
+   */
+  export: Verb<OfSnapshot & { readonly exportId: string }, AsyncIterable<Uint8Array>>;
 }
 
 export interface Pool {

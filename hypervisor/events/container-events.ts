@@ -22,6 +22,11 @@ const OPERATIONS: Partial<Readonly<Record<AuditAction, Told>>> = {
     done: "rid of a snapshot",
     failed: "SnapshotFailed",
   },
+  SnapshotExported: {
+    reason: "SnapshotExported",
+    done: "exported",
+    failed: "SnapshotExportFailed",
+  },
   SnapshotsPruned: {
     reason: "SnapshotsPruned",
     done: "rid of old snapshots",

@@ -19,6 +19,8 @@ export interface ChangeSubject {
   readonly actor?: string;
   /** `change` only writes down what is to be done: its row is `Started`, and whoever does it writes that of the end. */
   readonly begins?: true;
+  /** Asked after the work of a `change`: false where it changed nothing but a history that is kept elsewhere. */
+  readonly isNews?: () => boolean;
 }
 
 /** One request that was understood and allowed. */

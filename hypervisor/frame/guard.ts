@@ -5,7 +5,8 @@ import type { Log } from "../../lib/log.ts";
 import type { Queryable } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import { explain } from "../permissions.ts";
-import type { Authenticator, Principal } from "../types.ts";
+import type { Authenticator, Identification, Principal } from "../types.ts";
+import { readCookie } from "./cookies.ts";
 import { appendDeed } from "./record.ts";
 import type { Mutation, Requirement } from "./route.ts";
 
@@ -26,15 +27,23 @@ export interface Attempt {
   readonly ip: string;
 }
 
+/** By what somebody says who they are. */
+export interface Credential {
+  readonly by: "bearer" | "cookie";
+  readonly value: string;
+}
+
 export interface Guard {
   /** @throws HttpProblem 401, after the attempt was written down */
   identify(
-    bearer: string | undefined,
+    credential: Credential | undefined,
     requirement: Requirement,
     attempt: Attempt,
   ): Promise<Principal>;
   /** @throws HttpProblem 403, after the attempt was written down */
   permit(principal: Principal, requirement: Requirement, attempt: Attempt): Promise<void>;
+  /** For another reason than permissions. @throws HttpProblem 403, after the attempt was written down */
+  refuse(principal: Principal, attempt: Attempt, reason: string): Promise<never>;
 }
 
 /** Who is not signed in: nobody knows them, and they may do nothing. */
@@ -54,12 +63,27 @@ const STRANGERS_PER_MINUTE = 60;
 export function createGuard(deps: GuardDeps): Guard {
   const { authenticator, log } = deps;
   const recordStranger = strangersRecorder(deps);
+  const denied = new Counter({
+    name: "arm_hypervisor_denied_total",
+    help: "Requests that were refused: 401 nobody knows who asked, 403 they may not",
+    labelNames: ["status"],
+    registers: [deps.registry],
+  });
+  for (const status of ["401", "403"]) denied.inc({ status }, 0);
+  const refuse: Guard["refuse"] = async (principal, attempt, reason) => {
+    denied.inc({ status: "403" });
+    log.warn("request refused", { route: attempt.route, principal: principal.name, reason });
+    await record(deps.database, principal, attempt, reason);
+    throw new HttpProblem(403, "Not permitted", reason);
+  };
   return {
-    identify: async (bearer, requirement, attempt) => {
+    refuse,
+    identify: async (credential, requirement, attempt) => {
       if (requirement === "public") return NOBODY;
-      const identified = bearer === undefined ? NO_TOKEN : await authenticator.identify(bearer);
+      const identified = await identify(authenticator, credential);
       if (identified.known) return identified.principal;
       const { reason } = identified;
+      denied.inc({ status: "401" });
       log.warn("request refused", { route: attempt.route, reason });
       await recordStranger(attempt, reason);
       throw new HttpProblem(
@@ -67,7 +91,7 @@ export function createGuard(deps: GuardDeps): Guard {
         "Not authenticated",
         `A valid bearer token is needed: ${reason}.`,
         {
-          "WWW-Authenticate": challenge(bearer),
+          "WWW-Authenticate": challenge(credential),
         },
       );
     },
@@ -77,18 +101,25 @@ export function createGuard(deps: GuardDeps): Guard {
       const verdicts = any.map((permission) => explain(principal, permission));
       if (verdicts.some(({ allowed }) => allowed)) return;
       const reason = verdicts.map((verdict) => verdict.reason).join("; ");
-      log.warn("request refused", { route: attempt.route, principal: principal.name, reason });
-      await record(deps.database, principal, attempt, reason);
-      throw new HttpProblem(403, "Not permitted", reason);
+      await refuse(principal, attempt, reason);
     },
   };
 }
 
 const NO_TOKEN = { known: false, reason: "there is none" } as const;
 
+async function identify(
+  authenticator: Authenticator,
+  credential: Credential | undefined,
+): Promise<Identification> {
+  if (credential === undefined) return NO_TOKEN;
+  const { by, value } = credential;
+  return by === "bearer" ? authenticator.identify(value) : authenticator.identifyCookie(value);
+}
+
 /** RFC 6750, 3: an error is only named when a token was given. */
-function challenge(bearer: string | undefined): string {
-  return bearer === undefined
+function challenge(credential: Credential | undefined): string {
+  return credential?.by !== "bearer"
     ? 'Bearer realm="fettle"'
     : 'Bearer realm="fettle", error="invalid_token"';
 }
@@ -129,6 +160,17 @@ function strangersRecorder({ database, clock, registry }: GuardDeps) {
     if (rows > STRANGERS_PER_MINUTE) unrecorded.inc();
     else await record(database, NOBODY, attempt, `not authenticated: ${reason}`);
   };
+}
+
+/** What a request shows. A cookie counts where the route says so, and a token goes first. */
+export function credentialOf(
+  request: Pick<IncomingMessage, "headers">,
+  { cookies }: { readonly cookies: boolean } = { cookies: false },
+): Credential | undefined {
+  const bearer = bearerOf(request);
+  if (bearer !== undefined) return { by: "bearer", value: bearer };
+  const cookie = cookies ? readCookie(request.headers, "fettle-session") : undefined;
+  return cookie === undefined ? undefined : { by: "cookie", value: cookie };
 }
 
 /** The token of a request; browsers cannot set headers of WebSockets and name it as the subprotocol `bearer.<token>`. */

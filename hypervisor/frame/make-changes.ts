@@ -65,6 +65,8 @@ async function orAnswerKept<R>(
   }
 }
 
+const NOT_IMPLEMENTED = 501;
+
 type Outcome<R> = { readonly answer: R } | { readonly problem: HttpProblem };
 
 async function change<R extends AnyAnswer>(
@@ -88,7 +90,8 @@ async function change<R extends AnyAnswer>(
         await appendDeed(tx, refusal(context, subject, done.problem));
       } else {
         if (keyed !== undefined) await keepAnswer(tx, keyed, context.shown(done.answer));
-        await appendDeed(tx, deed(context, subject, subject.begins ? "Started" : "Success"));
+        if (subject.isNews?.() !== false)
+          await appendDeed(tx, deed(context, subject, subject.begins ? "Started" : "Success"));
       }
       return done;
     })
@@ -145,14 +148,15 @@ async function perform<R extends AnyAnswer>(
   return answer;
 }
 
-/** A refusal below 500 is the backend's word that nothing was done; after anything else nobody knows. */
+/** A refusal is the backend's word that nothing was done, as is that it cannot do it at all; after anything else nobody knows. */
 async function recordEnd(
   context: ChangeContext,
   subject: ChangeSubject,
   error: unknown,
 ): Promise<void> {
   const { database, keyed } = context;
-  const refused = error instanceof HttpProblem && error.status < 500;
+  const refused =
+    error instanceof HttpProblem && (error.status < 500 || error.status === NOT_IMPLEMENTED);
   await database.inTransaction(async (tx) => {
     if (keyed !== undefined) await (refused ? freeKey(tx, keyed) : leaveUnknown(tx, keyed));
     await appendDeed(

@@ -123,18 +123,28 @@ function needs(permission: Requirement): string {
   return `Needs ${typeof permission === "string" ? permission : permission.join(" or ")}.`;
 }
 
+const PROBLEM = { "application/problem+json": { schema: problem } } as const;
+
+/** A refusal may be told on a page of the route's own; what the frame refuses is a problem as everywhere. */
+function mediaAnswer(status: string, media: string) {
+  const refusal = PROBLEMS[Number(status)];
+  const content = { [media]: { schema: z.string() } };
+  if (refusal === undefined) return { description: "done", content };
+  return { description: refusal, content: { ...content, ...PROBLEM } };
+}
+
 function responsesOf(answers: AnswerTable, changes: boolean): ZodOpenApiResponsesObject {
   const told = Object.entries(answers).map(([status, spec]) => [
     status,
     spec === "nothing"
       ? { description: "done" }
       : "media" in spec
-        ? { description: "done", content: { [spec.media]: { schema: z.string() } } }
+        ? mediaAnswer(status, spec.media)
         : { description: "done", content: { "application/json": { schema: spec } } },
   ]);
   const problems = Object.entries(PROBLEMS).map(([status, description]) => [
     status,
-    { description, content: { "application/problem+json": { schema: problem } } },
+    { description, content: PROBLEM },
   ]);
   const all = Object.fromEntries([...problems, ...told]) as Record<string, unknown>;
   if (changes)

@@ -77,6 +77,8 @@ export type Handler<
 export interface WebSocketDefinition<P extends z.ZodType, Q extends z.ZodType> {
   readonly path: string;
   readonly permission: Permission;
+  /** Browsers that signed in on our page may come by their cookie, from our own pages. */
+  readonly cookies?: boolean;
   readonly summary: string;
   readonly params?: P;
   readonly query?: Q;

@@ -11,7 +11,7 @@ import type { AnyAnswer } from "./answer.ts";
 import type { Call } from "./call.ts";
 import { callerOf } from "./caller.ts";
 import type { RouterDeps } from "./deps.ts";
-import { bearerOf, type Attempt } from "./guard.ts";
+import { credentialOf, type Attempt } from "./guard.ts";
 import { findKept, replayed, type KeyedRequest } from "./kept-answers.ts";
 import { Answered, changesOf } from "./make-changes.ts";
 import { readRequest, type ReadRequest } from "./read-request.ts";
@@ -148,7 +148,7 @@ async function admit(
 ): Promise<Principal> {
   let known: Principal | undefined;
   try {
-    known = await deps.guard.identify(bearerOf(request), route.permission, attempt);
+    known = await deps.guard.identify(credentialOf(request), route.permission, attempt);
   } finally {
     await deps.limit.request(request, response, known); // a 401 too often becomes a 429
   }

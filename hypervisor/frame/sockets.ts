@@ -8,7 +8,8 @@ import { HttpProblem } from "../../lib/problem.ts";
 import type { Principal } from "../types.ts";
 import { callerOf, type Caller } from "./caller.ts";
 import { clientAddress, type TrustsProxy } from "./client-address.ts";
-import { bearerOf, type Attempt, type Guard } from "./guard.ts";
+import { isOfOwnOrigin } from "./cookies.ts";
+import { credentialOf, type Attempt, type Guard } from "./guard.ts";
 import type { Limit } from "./limits.ts";
 import { originAllowed } from "./origins.ts";
 import { read } from "./read-request.ts";
@@ -113,14 +114,17 @@ async function open(
 }
 
 async function admit(
-  { permission }: AnySocket["definition"],
+  { permission, cookies = false }: AnySocket["definition"],
   { guard, limit }: SocketsDeps,
   request: IncomingMessage,
   attempt: Attempt,
 ): Promise<Principal> {
   let known: Principal | undefined;
   try {
-    known = await guard.identify(bearerOf(request), permission, attempt);
+    const credential = credentialOf(request, { cookies });
+    known = await guard.identify(credential, permission, attempt);
+    if (credential?.by === "cookie" && !isOfOwnOrigin(request.headers))
+      await guard.refuse(known, attempt, "only our own pages open WebSockets by a cookie");
   } finally {
     await limit.upgrade(attempt.ip, known); // before a refusal is written down
   }

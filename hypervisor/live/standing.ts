@@ -8,14 +8,15 @@ export type Standing = (principal: Principal) => Promise<Principal | undefined>;
 /** Looks it up as if they came now: the login, the token, the person and their role. @throws when the database does not answer */
 export function standingIn(database: Queryable): Standing {
   return async (principal) => {
-    const { via, name, session, token } = principal;
+    const { via, name, session, token, subject } = principal;
     if (via === "static-token") return principal;
     if (via === "nobody") return undefined;
     const person = await findPerson(database, name);
     if (person === undefined || barred(person) !== undefined) return undefined;
+    if (subject !== undefined && person.oidc_subject !== subject) return undefined;
     if (session !== undefined && !(await isOpen(database, session))) return undefined;
     return token === undefined
-      ? principalOf(person, { via, session })
+      ? principalOf(person, { via, session, subject })
       : byToken(database, person, token);
   };
 }

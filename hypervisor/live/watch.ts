@@ -101,7 +101,8 @@ async function look(entries: ReadonlySet<Entry>, standing: Standing): Promise<vo
   const now = new Map<string, Principal | undefined>();
   for (const { watched, end } of [...entries]) {
     const { principal, permission, project } = watched;
-    const key = JSON.stringify([principal.via, principal.name, principal.session, principal.token]);
+    const { via, name, session, token, subject } = principal;
+    const key = JSON.stringify([via, name, session, token, subject]);
     if (!now.has(key)) now.set(key, await standing(principal));
     const current = now.get(key);
     if (current === undefined) end(4401, "signed out");

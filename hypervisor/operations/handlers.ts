@@ -10,7 +10,7 @@ import type { Handler, Handlers, Looked, Run, WorkOf } from "./types.ts";
 const CLOCKS_DIFFER_MS = 60_000;
 
 /** How each kind of work is done, and looked at after another process left it in the middle. */
-export const handlers: Omit<Handlers, "prune"> = {
+export const handlers: Omit<Handlers, "prune" | "export-snapshot"> = {
   create: {
     perform: async (work, run) => {
       const made = await run.backend.containers.create(specOf(work), run);
@@ -70,9 +70,9 @@ export const handlers: Omit<Handlers, "prune"> = {
 };
 
 function specOf(work: WorkOf<"create">): ContainerSpec {
-  const { project, name, image, cpus, memoryBytes, labels } = work;
+  const { project, name, image, cpus, memoryBytes, diskBytes, labels } = work;
   const { environment, command, bridge, pool } = work;
-  const limits = { cpus, memoryBytes };
+  const limits = { cpus, memoryBytes, diskBytes };
   return { project, name, image, ...limits, labels, environment, command, bridge, pool };
 }
 

@@ -8,16 +8,16 @@ export type Making = WorkOf<"create"> | WorkOf<"clone">;
 /** So many operations of an organization may wait or be done at once: eight slots are everybody's. */
 const UNFINISHED_MAX = 20;
 
-/** What was accepted for a project and has not ended; `except` is the operation that asks. */
+/** What was accepted for these projects and has not ended; `except` is the operation that asks. */
 export async function unfinishedMakings(
   database: Queryable,
-  project: string,
+  projects: readonly string[],
   except = "",
 ): Promise<readonly Making[]> {
   const { rows } = await database.query<{ work: unknown }>(
     `SELECT work FROM hypervisor_operations
-      WHERE status IN ('pending', 'in_progress') AND project = $1 AND id <> $2 AND work IS NOT NULL`,
-    [project, except],
+      WHERE status IN ('pending', 'in_progress') AND project = ANY ($1) AND id <> $2 AND work IS NOT NULL`,
+    [projects, except],
   );
   return rows.flatMap(({ work }) => {
     const read = workSchema.safeParse(work);
@@ -33,13 +33,13 @@ function isMaking(work: Work): work is Making {
  * Lets the transactions of one organization come one after the other, so that each sees what the one before has accepted.
  * The lock ends with the transaction.
  *
- * @throws HttpProblem 429 when too many of its operations have not ended; the platform's own are not counted
+ * @returns the organization that has the project, else the given one
  */
-export async function queueUp(
+export async function takeTurn(
   tx: Queryable,
   project: string,
   organization: string | undefined,
-): Promise<void> {
+): Promise<string | undefined> {
   const { rows } = await tx.query<{ id: string | null }>(
     "SELECT coalesce((SELECT organization_id FROM hypervisor_vdcs WHERE project = $1), $2) AS id",
     [project, organization ?? null],
@@ -49,6 +49,20 @@ export async function queueUp(
   await tx.query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", [
     `hypervisor operations: ${key}`,
   ]);
+  return id;
+}
+
+/**
+ * {@link takeTurn} for what becomes an operation.
+ *
+ * @throws HttpProblem 429 when too many of the organization have not ended; the platform's own are not counted
+ */
+export async function queueUp(
+  tx: Queryable,
+  project: string,
+  organization: string | undefined,
+): Promise<void> {
+  const id = await takeTurn(tx, project, organization);
   if (id === undefined) return;
   const unfinished = await tx.query<{ count: number }>(
     `SELECT count(*)::int AS count FROM hypervisor_operations

@@ -6,6 +6,7 @@ import { failpoint } from "../../lib/failpoint.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Database, Queryable } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
+import type { AuditAction } from "../audit-actions.ts";
 import type { Backend } from "../backends/types.ts";
 import { claimNext, endOperation, release, renew, tellStep } from "./table.ts";
 import type { Claim, Handler, Handlers, Outcome, Run, Work } from "./types.ts";
@@ -21,6 +22,8 @@ export interface RunnerDeps {
   readonly leaseSeconds: number;
   /** After the backend's deadline it is looked at for so long. */
   readonly lateMs?: number;
+  /** When it is begun for the first time; never throws. */
+  readonly begun?: (claim: Claim) => void;
   /** In the transaction of the end. */
   readonly ending: (tx: Queryable, claim: Claim, outcome: Outcome) => Promise<void>;
   /** After it; never throws. */
@@ -36,6 +39,8 @@ export interface Runner {
 
 /** At once in this process; the others wait in the table. */
 const SLOTS = 8;
+/** Of those: the longest ones, and each reads and seals as fast as it can. */
+const EXPORTS_MAX = 2;
 /** Other replicas' operations, and those of processes that ended, are found by looking. */
 const LOOK_EVERY_MS = 1_000;
 /** Of those that the backend is late with, which only look: so many take no slot. */
@@ -53,6 +58,7 @@ interface State {
   readonly stopping: AbortController;
   readonly running: Set<Promise<void>>;
   readonly late: Set<Claim>;
+  readonly exporting: Set<Claim>;
   readonly kick: () => void;
 }
 
@@ -69,6 +75,7 @@ export function startRunner(deps: RunnerDeps): Runner {
     stopping,
     running: new Set(),
     late: new Set(),
+    exporting: new Set(),
     kick,
   };
   const loop = async (): Promise<void> => {
@@ -90,20 +97,24 @@ export function startRunner(deps: RunnerDeps): Runner {
 }
 
 async function claimAll(state: State): Promise<void> {
-  const { deps, owner, stopping, running, late } = state;
+  const { deps, owner, stopping, running, late, exporting } = state;
   const busy = () => running.size - Math.min(late.size, LATE_MAX);
   while (busy() < SLOTS && !stopping.signal.aborted) {
-    const claim = await claimNext(deps.database, owner, deps.leaseSeconds).catch(
-      (error: unknown) => {
-        deps.log.warn("operations not looked for", { error: messageOf(error) });
-        return undefined;
-      },
-    );
+    const without: readonly AuditAction[] =
+      exporting.size < EXPORTS_MAX ? [] : ["SnapshotExported"];
+    const claimer = { owner, leaseSeconds: deps.leaseSeconds, without };
+    const claim = await claimNext(deps.database, claimer).catch((error: unknown) => {
+      deps.log.warn("operations not looked for", { error: messageOf(error) });
+      return undefined;
+    });
     if (claim === undefined) return;
+    if (claim.epoch === 1) deps.begun?.(claim);
+    if (claim.kind === "SnapshotExported") exporting.add(claim);
     const work = withCorrelation(claim.correlationId ?? claim.id, async () => runOne(state, claim));
     running.add(work);
     void work.finally(() => {
       running.delete(work);
+      exporting.delete(claim);
       state.kick(); // others may wait for its slot, or its container
     });
   }
@@ -166,7 +177,7 @@ async function outcomeOf(
     await failpoint("operation-begun");
     const result = await handler.perform(claim.work, run);
     await failpoint("operation-acted");
-    return { kind: "completed", result, message: "done" };
+    return { kind: "completed", result, message: "done", ...factsOf(handler, result) };
   } catch (error) {
     if (signal.aborted) return undefined;
     return isLate(error) ? whenLate(state, handler, run, error) : failure(error);
@@ -227,7 +238,16 @@ async function goOn(handler: Handler<Work>, run: Run, after: string): Promise<Ou
     if (error instanceof HttpProblem && error.status === 404) return undefined; // it is gone by now, as it should be
     throw error;
   });
-  return { kind: "completed", result, message: `done after ${after}` };
+  return {
+    kind: "completed",
+    result,
+    message: `done after ${after}`,
+    ...factsOf(handler, result),
+  };
+}
+
+function factsOf({ facts }: Handler<Work>, result: object | undefined) {
+  return result === undefined ? {} : { facts: facts?.({ ...result }) };
 }
 
 function said(error: unknown): string {

@@ -1,6 +1,7 @@
 import { correlationId } from "../../lib/correlation.ts";
 import type { Database, Queryable } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
+import type { AuditAction } from "../audit-actions.ts";
 import { appendDeed } from "../frame/record.ts";
 import { queueUp } from "./makings.ts";
 import { appendLine } from "./progress-table.ts";
@@ -21,10 +22,14 @@ export interface NewOperation {
   readonly scheduleId?: string | undefined;
 }
 
-/** What an operation has to itself: the container, or the name of the one that is to be made. */
+/**
+ * What an operation has to itself: the container, or the name of the one that is to be made. An export takes long and changes
+ * nothing of it, so it only keeps out the container's other exports.
+ */
 export function objectOf(work: Work): string {
   const name = work.verb === "clone" ? work.newName : work.name;
-  return `${work.project}/${name}`;
+  const object = `${work.project}/${name}`;
+  return work.verb === "export-snapshot" ? `${object}/export` : object;
 }
 
 /**
@@ -74,7 +79,8 @@ async function busyProblem(database: Queryable, object: string): Promise<HttpPro
   );
   const [other] = rows;
   const which = other === undefined ? "An operation" : `The operation ${other.id} (${other.kind})`;
-  const detail = `${which} of the container ${object} is under way.`;
+  const container = object.split("/").slice(0, 2).join("/");
+  const detail = `${which} of the container ${container} is under way.`;
   return new HttpProblem(409, "Busy", detail, { "Retry-After": "2" });
 }
 
@@ -96,22 +102,25 @@ interface Row {
   readonly started_at: Date;
 }
 
+/** Who claims, for how long at first, and what it takes. */
+export interface Claimer {
+  readonly owner: string;
+  readonly leaseSeconds: number;
+  /** Kinds that it has no room for now. */
+  readonly without: readonly AuditAction[];
+}
+
 /** The oldest operation that nobody does; undefined when there is none. */
-export async function claimNext(
-  database: Database,
-  owner: string,
-  leaseSeconds: number,
-): Promise<Claim | undefined> {
+export async function claimNext(database: Database, claimer: Claimer): Promise<Claim | undefined> {
   for (;;) {
-    const claimed = await claimOldest(database, owner, leaseSeconds);
+    const claimed = await claimOldest(database, claimer);
     if (claimed !== "unreadable") return claimed;
   }
 }
 
 async function claimOldest(
   database: Database,
-  owner: string,
-  leaseSeconds: number,
+  { owner, leaseSeconds, without }: Claimer,
 ): Promise<Claim | "unreadable" | undefined> {
   return database.inTransaction(async (tx) => {
     const { rows } = await tx.query<Row>(
@@ -121,11 +130,11 @@ async function claimOldest(
               message = CASE WHEN epoch = 0 THEN 'begun' ELSE 'taken over from a process that ended' END
         WHERE id = (SELECT id FROM hypervisor_operations
                      WHERE status IN ('pending', 'in_progress') AND work IS NOT NULL
-                       AND (expires_at IS NULL OR expires_at < now())
+                       AND (expires_at IS NULL OR expires_at < now()) AND kind <> ALL ($3)
                      ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
         RETURNING id, epoch::int, kind, resource_type, resource_id, organization, actor, ip, token, correlation_id,
                   summary, facts, schedule_id, work, started_at`,
-      [owner, leaseSeconds],
+      [owner, leaseSeconds, without],
     );
     const [row] = rows;
     if (row === undefined) return undefined;
@@ -242,7 +251,7 @@ async function writeEnd(
     id: claim.resourceId,
     result: failed ? "Failure" : "Success",
     summary: failed ? `${claim.summary}: ${outcome.error}` : claim.summary,
-    facts: { ...claim.facts, operation: claim.id },
+    facts: { ...claim.facts, ...(failed ? {} : outcome.facts), operation: claim.id },
     ip: claim.ip,
     organization: claim.organization,
     token: claim.token,

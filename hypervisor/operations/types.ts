@@ -12,6 +12,7 @@ export const workSchema = z.discriminatedUnion("verb", [
     image: z.string(),
     cpus: z.number().optional(),
     memoryBytes: z.number().optional(),
+    diskBytes: z.number().optional(),
     labels: z.record(z.string(), z.string()).optional(),
     environment: z.record(z.string(), z.string()).optional(),
     command: z.array(z.string()).optional(),
@@ -24,6 +25,12 @@ export const workSchema = z.discriminatedUnion("verb", [
   z.object({ verb: z.literal("restore"), ...place, snapshot: z.string() }),
   z.object({ verb: z.literal("clone"), ...place, snapshot: z.string(), newName: z.string() }),
   z.object({ verb: z.literal("delete-snapshot"), ...place, snapshot: z.string() }),
+  z.object({
+    verb: z.literal("export-snapshot"),
+    ...place,
+    snapshot: z.string(),
+    keys: z.array(z.string()).optional(),
+  }),
   z.object({ verb: z.literal("prune"), ...place, schedule: z.string() }),
 ]);
 
@@ -40,6 +47,7 @@ export const DEEDS: Readonly<
   restore: { action: "SnapshotRestored", resource: "snapshot" },
   clone: { action: "SnapshotCloned", resource: "snapshot" },
   "delete-snapshot": { action: "SnapshotDeleted", resource: "snapshot" },
+  "export-snapshot": { action: "SnapshotExported", resource: "snapshot" },
   prune: { action: "SnapshotsPruned", resource: "schedule" },
 };
 
@@ -92,12 +100,20 @@ export interface Handler<W extends Work> {
   /** @returns what the operation's `result` shows. @throws HttpProblem as the backend's refusals come */
   readonly perform: (work: W, run: Run) => Promise<object | undefined>;
   readonly look: (work: W, run: Run) => Promise<Looked>;
+  /** What of its result is put on record. */
+  readonly facts?: (result: Readonly<Record<string, unknown>>) => object;
 }
 
 export type Handlers = { readonly [V in Work["verb"]]: Handler<WorkOf<V>> };
 
 export type Outcome =
-  | { readonly kind: "completed"; readonly result: object | undefined; readonly message: string }
+  | {
+      readonly kind: "completed";
+      readonly result: object | undefined;
+      readonly message: string;
+      /** For the record. */
+      readonly facts?: object | undefined;
+    }
   | {
       readonly kind: "failed";
       readonly error: string;

@@ -30,6 +30,11 @@ export const emailSchema = z
     error: "must be an address such as ana@example.com",
   });
 
+/** An account at an identity provider (OpenID Connect Core, 2: `sub` has at most 255 ASCII characters). */
+export const subjectSchema = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,255}$/, { error: "must be 1 to 255 printable characters without blanks" });
+
 /** One line for people. */
 export const lineSchema = z
   .string()

@@ -10,6 +10,10 @@ export const quotaSchema = z
     /** Cores. */
     cpu: z.number().min(0).max(1_000_000).optional(),
     memory_mb: z.int().min(0).max(1_000_000_000).optional(),
+    /** Of containers' disks and of volumes, in GiB. */
+    storage_gb: z.number().min(0).max(1_000_000_000).optional(),
+    /** Of each container. */
+    snapshots: z.int().min(0).max(100_000).optional(),
   })
   .meta({ id: "Quota" });
 
@@ -17,45 +21,57 @@ export type Quota = z.output<typeof quotaSchema>;
 /** Amounts of the same things. */
 export type Amounts = { readonly [K in keyof Quota]?: number | undefined };
 
-/** Whether a project has room for something more. */
-export interface Quotas {
-  /**
-   * @param used what the project holds now, as the backend tells
-   * @param wish what comes on top
-   * @param tx a transaction that this is part of
-   * @throws HttpProblem 403 that names the limit; an event `QuotaExceeded` is recorded
-   */
-  check(project: string, used: Amounts, wish: Amounts, tx?: Queryable): Promise<void>;
-}
-
-interface Limits {
-  readonly vdc: string;
+/** A VDC, or an organization with all of its VDCs. */
+export interface Scope {
+  readonly kind: "VDC" | "Organization";
+  readonly id: string;
   readonly organization: string;
   readonly quota: Quota;
+  readonly projects: readonly string[];
 }
 
-const KINDS = ["containers", "cpu", "memory_mb"] as const;
+export interface Quotas {
+  /** Whose limits hold for a project; none for one that belongs to no VDC, which only the platform's own people can use. */
+  scopesOf(project: string, tx?: Queryable): Promise<readonly Scope[]>;
+  /**
+   * @param used what the scope holds now
+   * @param wish what comes on top
+   * @throws HttpProblem 403 that names the limit; an event `QuotaExceeded` is recorded
+   */
+  check(scope: Scope, used: Amounts, wish: Amounts): Promise<void>;
+}
 
-/** Quotas of VDCs. A project that belongs to none has no limits: only the platform's own people can use it. */
-export function vdcQuotas(database: Queryable, events: EventSink): Quotas {
+/** What is limited. */
+export const KINDS = ["containers", "cpu", "memory_mb", "storage_gb", "snapshots"] as const;
+
+/** Quotas as they stand in the database. */
+export function storedQuotas(database: Queryable, events: EventSink): Quotas {
   return {
-    check: async (project, used, wish, tx = database) => {
-      const { rows } = await tx.query<Limits>(
-        "SELECT id AS vdc, organization_id AS organization, quota FROM hypervisor_vdcs WHERE project = $1",
+    scopesOf: async (project, tx = database) => {
+      const { rows } = await tx.query<Scope>(
+        `SELECT 'VDC' AS kind, id, organization_id AS organization, quota, ARRAY[project] AS projects
+           FROM hypervisor_vdcs WHERE project = $1
+         UNION ALL
+         SELECT 'Organization', o.id, o.id, o.quota,
+                ARRAY(SELECT project FROM hypervisor_vdcs WHERE organization_id = o.id ORDER BY id)
+           FROM hypervisor_organizations o JOIN hypervisor_vdcs v ON v.organization_id = o.id WHERE v.project = $1`,
         [project],
       );
-      const [limits] = rows;
-      const over = limits && exceeded(limits.quota, used, wish);
-      if (limits === undefined || over === undefined) return;
+      return rows.filter(({ quota }) => Object.keys(quota).length > 0);
+    },
+    check: async ({ kind, id, organization, quota }, used, wish) => {
+      const over = exceeded(quota, used, wish);
+      if (over === undefined) return;
+      const message = `${kind} ${id}: ${over}`;
       await events.record({
         type: "Warning",
         reason: "QuotaExceeded",
-        message: `VDC ${limits.vdc}: ${over}`,
-        kind: "VDC",
-        name: limits.vdc,
-        namespace: limits.organization,
+        message,
+        kind,
+        name: id,
+        namespace: organization,
       });
-      throw new HttpProblem(403, "Quota exceeded", `VDC ${limits.vdc}: ${over}`);
+      throw new HttpProblem(403, "Quota exceeded", message);
     },
   };
 }

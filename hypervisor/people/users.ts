@@ -14,6 +14,7 @@ export interface User {
   readonly enabled: boolean;
   readonly default_admin: boolean;
   readonly has_password: boolean;
+  readonly oidc_subject: string | null;
   readonly must_change_password: boolean;
   /** RFC 3339, UTC. */
   readonly created_at: string;
@@ -23,7 +24,7 @@ export interface User {
 }
 
 const USER = `username, email, role, permissions, organization_id AS organization, enabled, default_admin,
-  password_hash IS NOT NULL AS has_password, must_change AS must_change_password,
+  password_hash IS NOT NULL AS has_password, oidc_subject, must_change AS must_change_password,
   ${utcColumns(["created_at", "updated_at", "last_login_at"], { milliseconds: true })}, version::float8 AS version`;
 
 /** @param organization only its users; undefined for all */
@@ -58,6 +59,20 @@ export async function readUser(
   const [user] = rows;
   if (user === undefined) throw noUser(username);
   return user;
+}
+
+/** Empty for somebody who is not there, or is another organization's. */
+export async function emailOf(
+  database: Queryable,
+  username: string,
+  { organization }: Pick<Principal, "organization">,
+): Promise<string> {
+  const { rows } = await database.query<{ email: string }>(
+    `SELECT email FROM hypervisor_users
+      WHERE username = $1 AND ($2::text IS NULL OR organization_id = $2)`,
+    [username, organization ?? null],
+  );
+  return rows[0]?.email ?? "";
 }
 
 export function noUser(username: string): HttpProblem {

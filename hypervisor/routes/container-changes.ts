@@ -7,23 +7,15 @@ import { mustAct } from "../backends/transition.ts";
 import { BackendError } from "../backends/error.ts";
 import { actionEvent } from "../events/container-events.ts";
 import type { Call } from "../frame/call.ts";
-import { etagOf } from "../frame/etag.ts";
 import type { Router } from "../frame/router.ts";
 import { begin } from "../operations/begin.ts";
 import { progressSchema } from "../operations/shown-progress.ts";
 import { organizationOf, refuseBusy } from "../operations/table.ts";
 import type { Permission } from "../permissions.ts";
 import type { ContainerDeps } from "./container-deps.ts";
-import {
-  createContainer,
-  resourceFields,
-  specFields,
-  startField,
-  type Place,
-} from "./create-container.ts";
+import { createContainer, specFields, startField, type Place } from "./create-container.ts";
 import { nameSchema, projectQuery } from "./names.ts";
 import { operate } from "./operate.ts";
-import { refuseOverQuota } from "./quota-use.ts";
 import { containerAnswer, containerSchema } from "./shown-container.ts";
 
 const GRACE_SECONDS_MAX = 60;
@@ -33,7 +25,6 @@ const ITEM = "/api/v1/containers/:name";
 /** What may be done to containers. */
 export function addContainerChangeRoutes(router: Router, deps: ContainerDeps): void {
   addCreate(router, deps);
-  addUpdate(router, deps);
   addRemove(router, deps);
   addAction(router, deps);
 }
@@ -55,49 +46,6 @@ function addCreate(router: Router, deps: ContainerDeps): void {
       return createContainer(deps, call, { ...call.body, ...place });
     },
   );
-}
-
-function addUpdate(router: Router, { backend, quotas, operations }: ContainerDeps): void {
-  router.route(
-    {
-      method: "patch",
-      path: ITEM,
-      permission: "container:update",
-      summary: "changes the limits of a container while it runs",
-      params,
-      query: projectQuery,
-      body: z.strictObject(resourceFields).refine((body) => Object.keys(body).length > 0, {
-        error: "must have cpus or memory_bytes",
-      }),
-      answers: { 200: containerSchema },
-      mutates: { action: "ContainerUpdated", resource: "container" },
-    },
-    async (call) => {
-      const { place, container } = await look(backend, call);
-      call.ifMatch(etagOf(container.revision));
-      const { cpus, memory_bytes: memoryBytes } = call.body;
-      const more = {
-        cpus: growth(container.cpus, cpus),
-        memoryBytes: growth(container.memoryBytes, memoryBytes),
-      };
-      const { database } = operations;
-      await refuseOverQuota({ backend, quotas, database }, place.project, more);
-      const facts = { project: place.project, ...call.body };
-      const summary = `Changed the limits of ${place.name}`;
-      const organization = await organizationOf(operations.database, place.project);
-      const subject = { id: place.name, summary, facts, organization };
-      return operate(call, subject, async () => {
-        // Only who named a version cares about somebody else's change in between.
-        const revision = call.header("if-match") === undefined ? undefined : container.revision;
-        const changed = await backend.containers.update({ ...place, cpus, memoryBytes, revision });
-        return containerAnswer(200, changed);
-      });
-    },
-  );
-}
-
-function growth(before: number | undefined, after: number | undefined): number | undefined {
-  return after === undefined ? undefined : Math.max(after - (before ?? Infinity), 0);
 }
 
 /** @throws HttpProblem 404, also for another organization's project */

@@ -5,10 +5,11 @@ import type { Call } from "../frame/call.ts";
 import { begin, type Accepted } from "../operations/begin.ts";
 import type { ContainerDeps } from "./container-deps.ts";
 import { nameSchema } from "./names.ts";
-import { roomFor } from "./quota-use.ts";
+import { roomFor, wholeOf } from "./quota-use.ts";
 
 const CPUS_MAX = 1_024;
 const MEMORY_BYTES = { min: 4 * 2 ** 20, max: 2 ** 46 };
+const DISK_BYTES = { min: 2 ** 20, max: 2 ** 50 };
 const LABELS_MAX = 64;
 const VARIABLES_MAX = 256;
 
@@ -50,6 +51,8 @@ export const specFields = {
     // Snapshots of whoever: their container's own routes restore and clone them.
     .regex(/^(?!localhost\/fettle-)/i, { error: "must be no snapshot" }),
   ...resourceFields,
+  /** Of its files. */
+  disk_bytes: z.int().min(DISK_BYTES.min).max(DISK_BYTES.max).optional(),
   labels: labelsSchema.optional(),
   environment: environmentSchema.optional(),
   command: z.array(textOf(4_096)).min(1).max(64).optional(),
@@ -74,16 +77,16 @@ export type Spec = Place & z.output<z.ZodObject<typeof specFields>> & { readonly
 export async function createContainer(
   { backend, quotas, operations }: ContainerDeps,
   call: Parameters<typeof begin>[1] & Pick<Call, "signal">,
-  { start, memory_bytes: memoryBytes, ...spec }: Spec,
+  { start, memory_bytes: memoryBytes, disk_bytes: diskBytes, ...spec }: Spec,
 ): Promise<Accepted> {
   refuseShared(call, spec);
   const place = { project: spec.project, name: spec.name };
   await refuseTaken(backend, place, call);
-  const whole = { cpus: spec.cpus ?? Infinity, memoryBytes: memoryBytes ?? Infinity };
-  const hasRoom = await roomFor({ backend, quotas }, place.project, { ...whole, containers: 1 });
+  const whole = wholeOf({ cpus: spec.cpus, memoryBytes, diskBytes });
+  const hasRoom = await roomFor({ backend, quotas }, place.project, whole);
   const facts = { project: place.project, image: spec.image, start };
   const summary = `Created the container ${place.name} of ${spec.image}`;
-  const work = { verb: "create", ...spec, memoryBytes, start } as const;
+  const work = { verb: "create", ...spec, memoryBytes, diskBytes, start } as const;
   return begin(operations, call, { id: place.name, summary, facts }, work, hasRoom);
 }
 

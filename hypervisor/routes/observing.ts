@@ -3,6 +3,7 @@ import { addDashboardRoutes, type DashboardDeps } from "./dashboards.ts";
 import { addLogRoutes, type LogDeps } from "./logs.ts";
 import { addMonitoringRoutes, type MonitoringDeps } from "./monitoring.ts";
 import { addProxyRoutes, type ProxyDeps } from "./proxy.ts";
+import { addRecordingRoutes } from "./recordings.ts";
 import type { TerminalDeps } from "./terminal.ts";
 
 export type ObservingDeps = LogDeps &
@@ -17,4 +18,5 @@ export function addObservingRoutes(router: Router, deps: ObservingDeps): void {
   addDashboardRoutes(router, deps);
   addMonitoringRoutes(router, deps);
   addProxyRoutes(router, deps);
+  addRecordingRoutes(router, deps);
 }

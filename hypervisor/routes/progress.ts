@@ -24,7 +24,7 @@ import {
   statusSchema,
   workflowIdSchema,
 } from "../operations/shown-progress.ts";
-import { ENDED } from "../operations/types.ts";
+import { ENDED, type Status } from "../operations/types.ts";
 import { lineSchema as oneLineSchema } from "../people/names.ts";
 
 export interface ProgressDeps {
@@ -146,9 +146,11 @@ function addUpdate(router: Router): void {
     },
     async (call) => {
       const { workflow_id: id, percent_complete: percent, status, ...rest } = call.body;
-      const subject = { id, summary: `Told that ${id} is ${status}, ${percent} %` };
-      return call.change(subject, async (tx) => {
-        await refuseForeign(tx, call);
+      // Its history has each word; the record, when it began, and each other status.
+      let isNews = true;
+      const summary = `Told that ${id} is ${status}, ${percent} %`;
+      return call.change({ id, summary, isNews: () => isNews }, async (tx) => {
+        isNews = (await refuseForeign(tx, call)) !== status;
         const { name: actor, organization } = call.principal;
         const { message, step, error } = rest;
         const { ip } = call;
@@ -161,21 +163,24 @@ function addUpdate(router: Router): void {
   );
 }
 
-/** @throws HttpProblem 404 for another organization's, 409 for an operation of the API's own or one that has ended */
+/**
+ * @returns its status before; undefined for the first word of it
+ * @throws HttpProblem 404 for another organization's, 409 for an operation of the API's own or one that has ended
+ */
 async function refuseForeign(
   tx: Queryable,
   {
     body,
     principal,
   }: Pick<Call<unknown, unknown, z.output<typeof updateSchema>>, "body" | "principal">,
-): Promise<void> {
+): Promise<Status | undefined> {
   const { workflow_id: id } = body;
   const before = await lockWorkflow(tx, id);
   if (before === undefined) {
     // Names that look like our own ids would be taken for operations.
     if (id.startsWith("op_"))
       throw new HttpProblem(404, "Not found", `There is no operation ${JSON.stringify(id)}.`);
-    return;
+    return undefined;
   }
   await known(tx, body, principal);
   if (before.kind !== "workflow") {
@@ -184,4 +189,5 @@ async function refuseForeign(
   }
   if (ENDED.has(before.status))
     throw new HttpProblem(409, "Conflict", `${id} has ended: ${before.status}.`);
+  return before.status;
 }

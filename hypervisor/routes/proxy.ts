@@ -46,6 +46,7 @@ export function addProxyRoutes(router: Router, deps: ProxyDeps): void {
       {
         path: `${prefix}/*path`,
         permission,
+        cookies: true,
         summary: `${name}'s WebSockets`,
         params: z.object({ path: z.string() }),
         query: z.record(z.string(), z.string()),

@@ -4,8 +4,9 @@ import { HttpProblem } from "../../lib/problem.ts";
 import { etagOf } from "../frame/etag.ts";
 import type { Router } from "../frame/router.ts";
 import { requireHas } from "../people/grant.ts";
+import { loseRights } from "../people/lost-rights.ts";
 import { lineSchema, permissionsSchema, roleNameSchema } from "../people/names.ts";
-import { expand, ROLES } from "../permissions.ts";
+import { covers, expand, ROLES } from "../permissions.ts";
 
 const COLLECTION = "/api/v1/roles";
 const ITEM = "/api/v1/roles/:role";
@@ -132,6 +133,8 @@ function addUpdate(router: Router): void {
             WHERE name = $1 RETURNING ${ROLE}`,
           [role, description, permissions],
         );
+        if (expand(before.permissions).some((each) => !covers(permissions, each)))
+          await loseRights(tx, await holdersOf(tx, role), permissions);
         return shown(200, rows[0] ?? before);
       });
     },
@@ -175,6 +178,14 @@ async function lockRole(tx: Queryable, name: string): Promise<MadeRole> {
   const [row] = rows;
   if (row === undefined) throw new HttpProblem(404, "Not found", `There is no role ${name}.`);
   return row;
+}
+
+async function holdersOf(tx: Queryable, role: string): Promise<readonly string[]> {
+  const { rows } = await tx.query<{ username: string }>(
+    "SELECT username FROM hypervisor_users WHERE role = $1 ORDER BY username FOR UPDATE", // whoever makes a token now waits
+    [role],
+  );
+  return rows.map(({ username }) => username);
 }
 
 function isBuiltIn(name: string): boolean {

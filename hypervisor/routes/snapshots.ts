@@ -5,15 +5,18 @@ import { lineSchema } from "../people/names.ts";
 import type { Router } from "../frame/router.ts";
 import { begin } from "../operations/begin.ts";
 import { progressSchema } from "../operations/shown-progress.ts";
+import { refuseWithoutKeys } from "../snapshots-export/choose-keys.ts";
+import { KEY_NAMES, type Vault } from "../snapshots-export/types.ts";
 import { look } from "./container-changes.ts";
 import type { ContainerDeps } from "./container-deps.ts";
 import { refuseTaken } from "./create-container.ts";
 import { nameSchema, projectQuery } from "./names.ts";
-import { roomFor } from "./quota-use.ts";
+import { roomFor, roomForSnapshot, wholeOf } from "./quota-use.ts";
 import { shownSnapshot, snapshotSchema } from "./shown-snapshot.ts";
 
 interface SnapshotDeps extends ContainerDeps {
   readonly clock: Clock;
+  readonly vault: Vault;
 }
 
 const params = z.strictObject({ name: nameSchema });
@@ -41,10 +44,11 @@ export function addSnapshotRoutes(router: Router, deps: SnapshotDeps): void {
   addCreate(router, deps);
   addRestore(router, deps);
   addClone(router, deps);
+  addExport(router, deps);
   addRemove(router, deps);
 }
 
-function addCreate(router: Router, { backend, clock, operations }: SnapshotDeps): void {
+function addCreate(router: Router, { backend, clock, quotas, operations }: SnapshotDeps): void {
   router.route(
     {
       method: "post",
@@ -69,7 +73,8 @@ function addCreate(router: Router, { backend, clock, operations }: SnapshotDeps)
       const facts = { project: place.project };
       const summary = `Took the snapshot ${snapshot} of ${place.name}`;
       const work = { verb: "snapshot", ...place, snapshot, comment } as const;
-      return begin(operations, call, { id, summary, facts }, work);
+      const hasRoom = roomForSnapshot(quotas, place.project, taken.length);
+      return begin(operations, call, { id, summary, facts }, work, hasRoom);
     },
   );
 }
@@ -138,17 +143,43 @@ function addClone(router: Router, { backend, quotas, operations }: SnapshotDeps)
       await refuseMissing({ backend }, { ...place, snapshot }, call.signal);
       const made = { project: place.project, name: newName };
       await refuseTaken(backend, made, call);
-      const { cpus = Infinity, memoryBytes = Infinity } = container;
-      const hasRoom = await roomFor({ backend, quotas }, place.project, {
-        cpus,
-        memoryBytes,
-        containers: 1,
-      });
+      const hasRoom = await roomFor({ backend, quotas }, place.project, wholeOf(container));
       const id = `${place.name}/${snapshot}`;
       const facts = { project: place.project, new_container_name: newName };
       const summary = `Made the container ${newName} of the snapshot ${snapshot} of ${place.name}`;
       const work = { verb: "clone", ...place, snapshot, newName } as const;
       return begin(operations, call, { id, summary, facts }, work, hasRoom);
+    },
+  );
+}
+
+function addExport(router: Router, { backend, operations, vault }: SnapshotDeps): void {
+  router.route(
+    {
+      method: "post",
+      path: `${COLLECTION}/export`,
+      permission: "container:export",
+      summary: "puts a snapshot, sealed, into the place for exports",
+      params,
+      query: projectQuery,
+      body: z.strictObject({
+        snapshot_name: nameSchema,
+        /** Which of the configured keys open it, each of them; without it all of them. */
+        keys: z.array(z.enum(KEY_NAMES)).min(1).max(KEY_NAMES.length).optional(),
+      }),
+      answers: { 202: progressSchema },
+      mutates: { action: "SnapshotExported", resource: "snapshot" },
+    },
+    async (call) => {
+      const { snapshot_name: snapshot, keys } = call.body;
+      const { name: place } = refuseWithoutKeys(vault, keys);
+      const { place: of } = await look(backend, call);
+      await refuseMissing({ backend }, { ...of, snapshot }, call.signal);
+      const id = `${of.name}/${snapshot}`;
+      const facts = { project: of.project, place };
+      const summary = `Exported the snapshot ${snapshot} of ${of.name}`;
+      const work = { verb: "export-snapshot", ...of, snapshot, keys } as const;
+      return begin(operations, call, { id, summary, facts }, work);
     },
   );
 }

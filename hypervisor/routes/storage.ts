@@ -2,7 +2,9 @@ import { z } from "zod";
 import type { Backend, Pool, Volume } from "../backends/types.ts";
 import type { Router } from "../frame/router.ts";
 import { nameSchema, projectQuery } from "./names.ts";
+import type { ContainerDeps } from "./container-deps.ts";
 import { operate } from "./operate.ts";
+import { roomFor } from "./quota-use.ts";
 
 const poolSchema = z
   .object({
@@ -32,12 +34,11 @@ const inPool = projectQuery.extend({ pool: nameSchema });
 const POOLS = "/api/v1/storage/pools";
 const VOLUMES = "/api/v1/storage/volumes";
 
-interface StorageDeps {
-  readonly backend: Backend;
-}
+type StorageDeps = Pick<ContainerDeps, "backend" | "quotas" | "operations">;
 
 /** `/api/v1/storage`: pools, and volumes in them. */
-export function addStorageRoutes(router: Router, { backend }: StorageDeps): void {
+export function addStorageRoutes(router: Router, deps: StorageDeps): void {
+  const { backend } = deps;
   const { storage } = backend;
   router.route(
     {
@@ -68,7 +69,7 @@ export function addStorageRoutes(router: Router, { backend }: StorageDeps): void
       return { status: 200, body: { total: volumes.length, volumes } };
     },
   );
-  addVolumeChanges(router, backend);
+  addVolumeChanges(router, deps);
 }
 
 function shownPool({ pool, driver, status, totalBytes, usedBytes }: Pool) {
@@ -125,7 +126,8 @@ function addPoolChanges(router: Router, { storage }: Backend): void {
   );
 }
 
-function addVolumeChanges(router: Router, { storage }: Backend): void {
+function addVolumeChanges(router: Router, deps: StorageDeps): void {
+  const { storage } = deps.backend;
   router.route(
     {
       method: "post",
@@ -144,6 +146,9 @@ function addVolumeChanges(router: Router, { storage }: Backend): void {
     async (call) => {
       const { name: volume, pool, size_bytes: sizeBytes } = call.body;
       const place = { project: call.project(call.query.project), pool, volume };
+      const more = { diskBytes: sizeBytes ?? Infinity };
+      const hasRoom = await roomFor(deps, place.project, more);
+      await deps.operations.database.inTransaction(hasRoom);
       const subject = { id: `${pool}/${volume}`, summary: `Made the volume ${volume} in ${pool}` };
       return operate(call, { ...subject, facts: { project: place.project } }, async () => {
         const made = await storage.createVolume({ ...place, sizeBytes });

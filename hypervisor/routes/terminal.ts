@@ -16,6 +16,7 @@ import type { Live } from "../live/sockets.ts";
 import { createTerminalRoom } from "../live/terminal-room.ts";
 import { holdSession, type Ended } from "../live/terminal.ts";
 import { nameSchema, projectQuery } from "./names.ts";
+import { recordingPath } from "./recordings.ts";
 
 export interface TerminalDeps {
   /** Its refusals are HttpProblems (backend-problems.ts). */
@@ -170,7 +171,7 @@ async function record(deps: TerminalDeps, { id, name, project, call }: Session, 
     resource: "container",
     id: name,
     result: opened ? "Started" : ended === NOT_OPENED ? "Failure" : "Success",
-    summary: summaryOf(deps, deed),
+    summary: summaryOf(deps, id, deed),
     facts: { session: id, project, ...command, ...factsOf(deps, id, deed) },
     ip,
     organization: principal.organization ?? (await organizationOf(deps.database, project)),
@@ -178,9 +179,15 @@ async function record(deps: TerminalDeps, { id, name, project, call }: Session, 
   });
 }
 
-function summaryOf({ recordingsDir }: TerminalDeps, { opened, ended }: Deed): string {
-  if (!opened) return `Closed a terminal: ${ended?.why ?? ""}`;
-  return `Opened a terminal${recordingsDir === undefined ? ", which is not recorded" : ""}`;
+function summaryOf(
+  { recordingsDir }: TerminalDeps,
+  id: string,
+  { opened, ended, recorded }: Deed,
+): string {
+  const where = recordingPath(id);
+  if (opened)
+    return `Opened a terminal${recordingsDir === undefined ? ", which is not recorded" : `; its recording: ${where}`}`;
+  return `Closed a terminal: ${ended?.why ?? ""}${recorded === undefined ? "" : `; its recording: ${where}`}`;
 }
 
 function factsOf({ recordingsDir }: TerminalDeps, id: string, { opened, ended, recorded }: Deed) {

@@ -4,8 +4,9 @@ import type { Database, Queryable } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import { newApiToken } from "../auth/api-tokens.ts";
 import { permissionsOf } from "../auth/person.ts";
+import { staleSignIn, type RecentDeps } from "../auth/recent-sign-in.ts";
 import type { Router } from "../frame/router.ts";
-import { requireMayManage } from "../people/grant.ts";
+import { requireHas, requireMayManage } from "../people/grant.ts";
 import { lineSchema, permissionsSchema, usernameSchema } from "../people/names.ts";
 import { lockPerson, recordOf } from "../people/users.ts";
 import { covers, expand } from "../permissions.ts";
@@ -34,6 +35,8 @@ const createSchema = z.strictObject({
   expires_in_days: z.int().min(1).max(DAYS.max).default(DAYS.default),
   /** Another user, a program for instance; the caller must be allowed to change that user. */
   owner: usernameSchema.optional(),
+  /** Who signed in longer than ten minutes ago proves again who they are. */
+  current_password: z.string().min(1).max(256).optional(),
 });
 const ownerQuery = z.strictObject({ owner: usernameSchema.optional() });
 
@@ -50,10 +53,8 @@ interface ApiToken {
 const TOKEN = `id, name, owner, permissions, ${utcColumn("created_at")}, ${utcColumn("expires_at")}, ${utcColumn("last_used_at")}`;
 
 /** `/api/v1/tokens`: for programs, with fewer rights than their owner; only their hashes are kept. */
-export function addTokenRoutes(
-  router: Router,
-  { database }: { readonly database: Database },
-): void {
+export function addTokenRoutes(router: Router, deps: RecentDeps): void {
+  const { database } = deps;
   router.route(
     {
       method: "get",
@@ -81,33 +82,40 @@ export function addTokenRoutes(
       return { status: 200, body: { tokens: rows } };
     },
   );
-  addCreate(router, database);
+  addCreate(router, deps);
   addRevoke(router, database);
 }
 
-function addCreate(router: Router, database: Database): void {
+function addCreate(router: Router, deps: RecentDeps): void {
   router.route(
     {
       method: "post",
       path: COLLECTION,
       permission: "signed-in",
-      summary: "makes a token, shown once, with some of its owner's permissions",
+      summary:
+        "makes a token, shown once, with some of its owner's permissions; soon after a sign-in",
       body: createSchema,
       answers: { 201: tokenSchema.extend({ token: z.string() }) },
-      mutates: { action: "TokenCreated", resource: "token", secretAnswer: true },
+      mutates: {
+        action: "TokenCreated",
+        resource: "token",
+        secretAnswer: true,
+        secretFields: ["current_password"],
+      },
     },
     async (call) => {
-      const { body, principal } = call;
+      const { body, principal, ip } = call;
+      const { current_password: password } = body;
       const { name, permissions, expires_in_days: days, owner = principal.name } = body;
       if (owner !== principal.name) await call.require("user:update", owner);
       const id = newId("tok");
       const { token, hash } = newApiToken();
       const facts = { name, owner, permissions, days };
-      const organization = await recordOf(database, principal, owner);
+      const organization = await recordOf(deps.database, principal, owner);
+      const refusal = await mayNot(deps, { principal, ip, password });
       const subject = { id, summary: `Created the token ${name} of ${owner}`, facts, organization };
       return call.change(subject, async (tx) => {
-        if (principal.via === "api-token") throw refused("A token makes no tokens: sign in.");
-        if (principal.withheld !== undefined) throw refused(principal.withheld);
+        if (refusal !== undefined) throw refusal; // within the change, so that it is on record
         await requireFewer(tx, principal, owner, permissions);
         const { rows } = await tx.query<ApiToken>(
           `INSERT INTO hypervisor_api_tokens (id, hash, owner, name, permissions, expires_at)
@@ -120,6 +128,15 @@ function addCreate(router: Router, database: Database): void {
       });
     },
   );
+}
+
+async function mayNot(
+  deps: RecentDeps,
+  asking: Parameters<typeof staleSignIn>[1],
+): Promise<HttpProblem | undefined> {
+  const { via, withheld } = asking.principal;
+  if (via === "api-token") return refused("A token makes no tokens: sign in.");
+  return withheld === undefined ? staleSignIn(deps, asking) : refused(withheld);
 }
 
 function refused(detail: string): HttpProblem {
@@ -135,6 +152,7 @@ async function requireFewer(
 ): Promise<void> {
   const person = await lockPerson(tx, owner);
   if (owner !== principal.name) requireMayManage(principal, person);
+  requireHas(principal, permissions);
   const has = permissionsOf(person);
   const missing = expand(permissions).filter((each) => !covers(has, each));
   if (missing.length > 0)

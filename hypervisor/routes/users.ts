@@ -1,12 +1,12 @@
 import { z } from "zod";
-import type { Database, Queryable } from "../../lib/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import { oneTimePassword, type Passwords } from "../auth/password.ts";
-import type { Person } from "../auth/person.ts";
-import { endSessionsOf } from "../auth/sessions.ts";
 import { etagOf } from "../frame/etag.ts";
 import { countOf } from "../frame/query.ts";
 import type { Router } from "../frame/router.ts";
+import type { Owner } from "../auth/weakness.ts";
+import { accountOf, requireFreeAccount } from "../people/account.ts";
 import { passwordHash } from "../people/password-hash.ts";
 import { requireMayGrant, requireMayManage } from "../people/grant.ts";
 import {
@@ -15,9 +15,11 @@ import {
   permissionsSchema,
   roleNameSchema,
   slugSchema,
+  subjectSchema,
   usernameSchema,
 } from "../people/names.ts";
 import {
+  emailOf,
   listUsers,
   lockPerson,
   madeRole,
@@ -28,11 +30,13 @@ import {
   requireOtherAdmin,
   type User,
 } from "../people/users.ts";
-import type { Principal } from "../types.ts";
+import { updateUser } from "../people/update-user.ts";
 
 interface UsersDeps {
   readonly database: Database;
   readonly passwords: Passwords;
+  /** Whose accounts users may be; undefined: nobody's. */
+  readonly oidcIssuer: string | undefined;
 }
 
 const PAGE_MAX = 200;
@@ -49,6 +53,7 @@ const userSchema = z
     enabled: z.boolean(),
     default_admin: z.boolean(),
     has_password: z.boolean(),
+    oidc_subject: z.string().nullable(),
     must_change_password: z.boolean(),
     created_at: z.string(),
     updated_at: z.string(),
@@ -67,6 +72,8 @@ const createSchema = z.strictObject({
   organization: slugSchema.nullable().default(null),
   /** Left out: one is made up and shown once. null: none, for programs and people who sign in by OIDC. */
   password: passwordSchema.nullable().optional(),
+  /** Which account at the identity provider this is (its `sub`); without it the first that comes by the name. */
+  oidc_subject: subjectSchema.optional(),
 });
 const updateSchema = z.strictObject({
   email: emailSchema.optional(),
@@ -76,6 +83,8 @@ const updateSchema = z.strictObject({
   enabled: z.boolean().optional(),
   /** Must be changed at the next login; null takes it away. */
   password: passwordSchema.nullable().optional(),
+  /** null: the first account that comes by the name. */
+  oidc_subject: subjectSchema.nullable().optional(),
 });
 
 /** `/api/v1/users`: people and programs, and what they may do. */
@@ -121,7 +130,7 @@ function shown<const S extends number>(status: S, user: User) {
   return { status, body: user, headers: { ETag: etagOf(user.version) } };
 }
 
-function addCreate(router: Router, { passwords }: UsersDeps): void {
+function addCreate(router: Router, { passwords, oidcIssuer }: UsersDeps): void {
   router.route(
     {
       method: "post",
@@ -142,7 +151,8 @@ function addCreate(router: Router, { passwords }: UsersDeps): void {
       // Who belongs to an organization makes users of it.
       const organization = body.organization ?? principal.organization ?? null;
       const { hash, oneTime } = await firstPassword(passwords, body);
-      const facts = { role, permissions, organization };
+      const account = accountOf(body.oidc_subject, oidcIssuer, hash !== null);
+      const facts = { role, permissions, organization, ...account };
       const about = organization ?? undefined;
       const subject = {
         id: username,
@@ -159,10 +169,14 @@ function addCreate(router: Router, { passwords }: UsersDeps): void {
         };
         requireMayGrant(principal, grant);
         await requireOrganization(tx, organization);
+        await requireFreeAccount(tx, account, username);
         const { rowCount } = await tx.query(
-          `INSERT INTO hypervisor_users (username, email, role, permissions, organization_id, password_hash, must_change)
-           VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (username) DO NOTHING`,
-          [username, email, role, permissions, organization, hash, hash !== null],
+          `INSERT INTO hypervisor_users (username, email, role, permissions, organization_id, password_hash, must_change, oidc_issuer, oidc_subject)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (username) DO NOTHING`,
+          [
+            ...[username, email, role, permissions, organization, hash, hash !== null],
+            ...[account?.oidc_issuer ?? null, account?.oidc_subject ?? null],
+          ],
         );
         if (rowCount === 0)
           throw new HttpProblem(409, "Conflict", `There is a user ${JSON.stringify(username)}.`);
@@ -177,26 +191,23 @@ function addCreate(router: Router, { passwords }: UsersDeps): void {
 
 async function firstPassword(
   passwords: Passwords,
-  {
-    username,
-    password,
-  }: { readonly username: string; readonly password?: string | null | undefined },
+  { username, password, email }: Owner & { readonly password?: string | null | undefined },
 ): Promise<{ readonly hash: string | null; readonly oneTime?: string }> {
   if (password === null) return { hash: null };
-  if (password !== undefined) return { hash: await passwordHash(passwords, password, username) };
+  if (password !== undefined)
+    return { hash: await passwordHash(passwords, password, { username, email }) };
   const oneTime = oneTimePassword();
   return { hash: await passwords.hash(oneTime), oneTime };
 }
 
-type Update = z.output<typeof updateSchema>;
-
-function addUpdate(router: Router, { passwords, database }: UsersDeps): void {
+function addUpdate(router: Router, { passwords, database, oidcIssuer }: UsersDeps): void {
   router.route(
     {
       method: "put",
       path: ITEM,
       permission: "user:update",
-      summary: "changes what is given of a user; other rights make its access tokens void",
+      summary:
+        "changes what is given of a user; other rights make its access tokens void, fewer end its sessions",
       params,
       body: updateSchema,
       answers: { 200: userSchema },
@@ -205,7 +216,12 @@ function addUpdate(router: Router, { passwords, database }: UsersDeps): void {
     async ({ params: { username }, body, principal, change, ifMatch }) => {
       const { password } = body;
       const hash =
-        typeof password === "string" ? await passwordHash(passwords, password, username) : password;
+        typeof password === "string"
+          ? await passwordHash(passwords, password, {
+              username,
+              email: body.email ?? (await emailOf(database, username, principal)),
+            })
+          : password;
       const said = { ...body, ...(password === undefined ? {} : { password: "changed" }) };
       const organization = await recordOf(database, principal, username);
       const summary = `Updated the user ${username}`;
@@ -214,77 +230,11 @@ function addUpdate(router: Router, { passwords, database }: UsersDeps): void {
         const before = await lockPerson(tx, username);
         requireMayManage(principal, before);
         ifMatch(etagOf((await readUser(tx, username, undefined)).version));
-        requireNotOneself(principal, username, body);
-        await requireAllowed(tx, principal, before, body);
-        await write(tx, username, { ...body, hash });
+        await updateUser(tx, { principal, before, oidcIssuer }, { ...body, hash });
         return shown(200, await readUser(tx, username, undefined));
       });
     },
   );
-}
-
-/** Nobody sets their own rights, and their own password goes by /auth/password, which asks for the old one. */
-function requireNotOneself(principal: Principal, username: string, update: Update): void {
-  const { role, permissions, organization, enabled, password } = update;
-  if (principal.name !== username) return;
-  if ([role, permissions, organization, enabled].some((value) => value !== undefined))
-    throw new HttpProblem(403, "Not permitted", "Nobody changes their own rights.");
-  if (password !== undefined)
-    throw new HttpProblem(403, "Not permitted", "Your own password: POST /auth/password.");
-}
-
-async function requireAllowed(
-  tx: Queryable,
-  principal: Principal,
-  before: Person,
-  update: Update,
-): Promise<void> {
-  const { role = before.role, organization = before.organization } = update;
-  const given = [update.role, update.organization, update.permissions];
-  if (given.some((value) => value !== undefined)) {
-    const { permissions = role === "Custom" ? before.permissions : [] } = update;
-    const grant = { role, permissions, organization, role_permissions: await madeRole(tx, role) };
-    requireMayGrant(principal, grant);
-    await requireOrganization(tx, organization);
-  }
-  const after = { role, organization, enabled: update.enabled ?? before.enabled };
-  if (isAdmin(before) && !(isAdmin(after) && after.enabled))
-    await requireOtherAdmin(tx, before.username);
-}
-
-async function write(
-  tx: Queryable,
-  username: string,
-  update: Update & { readonly hash: string | null | undefined },
-): Promise<void> {
-  const { email, role, permissions, organization, enabled, hash } = update;
-  const rights = [role, permissions, organization, enabled, hash].some(
-    (each) => each !== undefined,
-  );
-  await tx.query(
-    `UPDATE hypervisor_users SET email = coalesce($2, email), role = coalesce($3, role),
-            permissions = CASE WHEN coalesce($3, role) = 'Custom' THEN coalesce($4, permissions) ELSE '{}' END,
-            organization_id = CASE WHEN $5 THEN $6 ELSE organization_id END,
-            enabled = coalesce($7, enabled),
-            password_hash = CASE WHEN $8 THEN $9 ELSE password_hash END,
-            must_change = CASE WHEN $8 THEN $9::text IS NOT NULL ELSE must_change END,
-            token_version = token_version + CASE WHEN $10 THEN 1 ELSE 0 END,
-            version = version + 1, updated_at = now()
-      WHERE username = $1`,
-    [
-      username,
-      email ?? null,
-      role ?? null,
-      permissions ?? null,
-      organization !== undefined,
-      organization ?? null,
-      enabled ?? null,
-      hash !== undefined,
-      hash ?? null,
-      rights,
-    ],
-  );
-  if (enabled === false || hash !== undefined) await endSessionsOf(tx, username, "admin");
 }
 
 function addDelete(router: Router, { database }: UsersDeps): void {

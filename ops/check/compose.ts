@@ -43,6 +43,9 @@ const KEYS = [
   "stop_grace_period",
 ];
 
+/** Has no numbered tags; it is a server to try uploads on, of a profile of its own. */
+const UNVERSIONED = ["atmoz/sftp:alpine"];
+
 /** Paths that are made by the engine when they are missing. */
 const MADE = ["./backups", "./sftp", "/var/run/docker.sock"];
 
@@ -73,7 +76,7 @@ function shape(service: Service): readonly string[] {
     ...Object.keys(service)
       .filter((key) => !KEYS.includes(key))
       .map((key) => `has an unknown key ${key}`),
-    ...(/:[\w.-]+$/.test(image) && !image.endsWith(":latest")
+    ...(/:[\w.-]*\d[\w.-]*$/.test(image) || UNVERSIONED.includes(image)
       ? []
       : [`has no fixed version: ${image}`]),
     ...(restart === undefined ? ["says nothing about restarts"] : []),

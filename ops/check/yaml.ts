@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 
-/** Every YAML file below ops/ is YAML with each key once; of what other people's programs read, no more can be said here. */
+/** Every YAML file below ops/ is YAML with each key once; the other checks say more about some of them. */
 export async function checkYaml(): Promise<readonly string[]> {
   const names = (await readdir("ops", { recursive: true })).filter((name) => /\.ya?ml$/.test(name));
   const found = await Promise.all(

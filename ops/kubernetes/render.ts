@@ -207,3 +207,16 @@ export const kustomizations: readonly string[] = [
   "ops/kubernetes/overlays/small",
   "ops/grafana",
 ];
+
+/** All of them that can be rendered; what is wrong with the others is told by the check of Kubernetes. */
+export async function renderedKustomizations(): Promise<
+  readonly { readonly folder: string; readonly manifests: readonly Manifest[] }[]
+> {
+  const rendered = await Promise.allSettled(
+    kustomizations.map(async (folder) => ({
+      folder,
+      manifests: await renderKustomization(folder),
+    })),
+  );
+  return rendered.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+}

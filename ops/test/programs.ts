@@ -35,6 +35,8 @@ const PROGRAMS: readonly Program[] = [
   { variable: "GPG", names: ["gpg"], package: "gnupg" },
   { variable: "SQ", names: ["sq"], package: "sq" },
   { variable: "GPGCONF", names: ["gpgconf"], package: "gnupg" },
+  { variable: "ZSTD", names: ["zstd"], package: "zstd" },
+  { variable: "JQ", names: ["jq"], package: "jq" },
   { variable: "OPENSSL", names: ["openssl"], package: "openssl" },
   { variable: "CHROMIUM", names: ["chromium"], package: "chromium" },
   // Engines of containers, and what they call: without nft a killed LXD cannot make its bridge again.

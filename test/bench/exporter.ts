@@ -55,7 +55,7 @@ async function prepareKeys(): Promise<Record<string, string>> {
   await writeFile(join(folder, "sign.pem"), pem, { mode: 0o600 });
   return {
     ...(process.env as Record<string, string>),
-    UV_USE_IO_URING: "0", // as bin/fettle starts exports, and the flag below
+    UV_USE_IO_URING: "0", // as bin/fettle starts exports, and the flags below
     AIOPS_DATABASE_URL: database.url,
     AUDIT_EXPORT_DIR: join(folder, "out"),
     AUDIT_WORK_DIR: join(folder, "work"),
@@ -72,7 +72,7 @@ async function exportBy(
   await client.query("TRUNCATE audit_exports, audit_manifests CASCADE");
   await rm(join(folder, "out"), { recursive: true, force: true });
   const program = join(import.meta.dirname, "exporter/run.ts");
-  const flags = ["--max-semi-space-size=8", program];
+  const flags = ["--max-semi-space-size=8", "--expose-gc", program];
   const { stdout } = await run(process.execPath, flags, { env: { ...base, ...more } });
   return JSON.parse(stdout) as Figures;
 }

@@ -1,5 +1,5 @@
-import { mkdtemp, readFile, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { cp, mkdir, mkdtemp, readFile, symlink, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import pg from "pg";
 import type { FakeKms } from "../fakes/kms.ts";
 
@@ -24,6 +24,7 @@ export async function programs(
 }
 
 interface Manifest {
+  readonly name: string;
   readonly database: { readonly system: string; readonly name: string };
   readonly sealed: readonly string[];
   readonly keysMissing: readonly string[];
@@ -31,8 +32,34 @@ interface Manifest {
   readonly dumpBytes: number;
 }
 
-export async function manifestOf(taken: string): Promise<Manifest> {
-  return JSON.parse(await readFile(join(taken, "manifest.json"), "utf8")) as Manifest;
+/** Of an unsigned backup; its path is that of its files without their endings. */
+export async function manifestOf(backup: string): Promise<Manifest> {
+  return JSON.parse(await readFile(manifestFile(backup), "utf8")) as Manifest;
+}
+
+export function manifestFile(backup: string): string {
+  return `${backup}.manifest.json`;
+}
+
+/** A copy of an unsigned backup under another name, with what is changed in its manifest. */
+export async function copyAs(
+  backup: string,
+  copy: string,
+  change: (manifest: Manifest) => object = () => ({}),
+): Promise<void> {
+  const manifest = await manifestOf(backup);
+  const renamed = (name: string) => name.replace(basename(backup), basename(copy));
+  await mkdir(dirname(copy), { recursive: true });
+  for (const { name } of manifest.parts)
+    await cp(join(dirname(backup), name), join(dirname(copy), renamed(name)));
+  const parts = manifest.parts.map((part) => ({ ...part, name: renamed(part.name) }));
+  const changed = { ...manifest, name: basename(copy), parts, ...change(manifest) };
+  await writeFile(manifestFile(copy), JSON.stringify(changed));
+}
+
+/** Where `fettle backup --to <folder> --json` says that it has put it. */
+export function takenInto(folder: string, stdout: string): string {
+  return join(folder, (JSON.parse(stdout) as { name: string }).name);
 }
 
 export async function query<Row extends object>(

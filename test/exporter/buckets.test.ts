@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
-import type pg from "pg";
 import {
   drillExports,
   exportOnce,
@@ -11,15 +10,14 @@ import { startAzureBlob } from "../fakes/azure-blob.ts";
 import { startGcs, type FakeGcs } from "../fakes/gcs.ts";
 import { startS3, type FakeS3 } from "../fakes/s3.ts";
 import { startAzurite, type Azurite } from "../servers/azurite.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { addRows, connectTo, localKeyFile, tempFolder } from "./given.ts";
+import { givenExportOf } from "./given-aged.ts";
+import { givenTrail, type Trail } from "./given-trail.ts";
+import { addRows, localKeyFile } from "./given.ts";
 
 let s3: FakeS3;
 let gcs: FakeGcs;
 let azure: Azurite;
-let database: TestDatabase;
-let client: pg.Client;
-let folder: Awaited<ReturnType<typeof tempFolder>>;
+let trail: Trail;
 
 beforeAll(async () => {
   azure = await startAzurite();
@@ -37,23 +35,19 @@ beforeEach(async () => {
   // The SDK's own chain reads these; nothing of ours does.
   process.env["AWS_ACCESS_KEY_ID"] = s3.key.accessKeyId;
   process.env["AWS_SECRET_ACCESS_KEY"] = s3.key.secretAccessKey;
-  folder = await tempFolder();
-  database = await createTestDatabase();
-  client = await connectTo(database.url);
+  trail = await givenTrail();
 });
 afterEach(async () => {
-  await client.end();
-  await database.drop();
-  await folder.remove();
+  await trail.remove();
   await s3.stop();
   await gcs.stop();
 });
 
 const variables = async (more: Readonly<Record<string, string>> = {}) => ({
-  AIOPS_DATABASE_URL: database.url,
-  AUDIT_WORK_DIR: `${folder.path}/work`,
+  AIOPS_DATABASE_URL: trail.url,
+  AUDIT_WORK_DIR: `${trail.folder}/work`,
   AUDIT_ENC_MODE: "kms",
-  AUDIT_LOCAL_KEY_FILE: await localKeyFile(folder.path),
+  AUDIT_LOCAL_KEY_FILE: await localKeyFile(trail.folder),
   AUDIT_S3_BUCKET: "audit",
   AUDIT_S3_PREFIX: "shop/trail",
   AUDIT_S3_REGION: "eu-central-1",
@@ -62,7 +56,7 @@ const variables = async (more: Readonly<Record<string, string>> = {}) => ({
   AUDIT_GCS_PREFIX: "shop",
   AUDIT_GCS_ENDPOINT: gcs.url,
   AUDIT_AZURE_BUCKET: "audit",
-  AUDIT_AZURE_PREFIX: folder.path.split("-").at(-1) ?? "x",
+  AUDIT_AZURE_PREFIX: trail.folder.split("-").at(-1) ?? "x",
   AUDIT_AZURE_CONNECTION_STRING: azure.connectionString(),
   ...more,
 });
@@ -73,12 +67,7 @@ test("an export goes to three clouds, a drill opens it from each, and retention 
   );
   const names: string[] = [];
   for (const days of [90, 80, 20, 10, 1]) {
-    await addRows(client, 1);
-    const { exportId, files, receipts } = await exportOnce(config, silentLog);
-    await client.query(
-      "UPDATE audit_exports SET cutoff = now() - $2 * interval '1 day' WHERE export_id = $1",
-      [exportId, days],
-    );
+    const { files, receipts } = await givenExportOf(days, trail, config);
     names.push(files[0]?.name ?? "");
     expect(receipts.map(({ destination, verifiedBy }) => [destination, verifiedBy])).toEqual([
       ["s3", "server-hash(sha256)"],
@@ -107,7 +96,7 @@ test("a lock is asked for with the object itself, for so many days", async () =>
   const config = readExporterConfig(
     await variables({ AUDIT_S3_LOCK_DAYS: "10", AUDIT_GCS_LOCK_DAYS: "20" }),
   );
-  await addRows(client, 1);
+  await addRows(trail.client, 1);
   const start = Date.now();
 
   await exportOnce(config, silentLog);
@@ -128,7 +117,7 @@ test("Azure's emulator does not know locks: the error names the setting, and not
     AUDIT_S3_BUCKET: "",
     AUDIT_GCS_BUCKET: "",
   });
-  await addRows(client, 1);
+  await addRows(trail.client, 1);
 
   const failing = exportOnce(readExporterConfig(given), silentLog);
 
@@ -160,12 +149,8 @@ test("what a cloud has locked stays, is told with its reason, and keeps nothing 
       [2, {}],
       [1, {}],
     ] as const) {
-      await addRows(client, 1);
       const config = readExporterConfig({ ...given, ...more });
-      const { exportId, files } = await exportOnce(config, silentLog);
-      const sql =
-        "UPDATE audit_exports SET cutoff = now() - $2 * interval '1 day' WHERE export_id = $1";
-      await client.query(sql, [exportId, days]);
+      const { files } = await givenExportOf(days, trail, config);
       names.push(files[0]?.name ?? "");
     }
     const [first = "", second = ""] = names;
@@ -194,7 +179,7 @@ test("what a cloud has locked stays, is told with its reason, and keeps nothing 
     for (const keys of left) {
       expect(keys.map((key) => key.split("/").at(-1))).toEqual([first, ...names.slice(2)]);
     }
-    const { rows } = await client.query<{ target: string; name: string }>(
+    const { rows } = await trail.client.query<{ target: string; name: string }>(
       "SELECT target, detail->'exports'->0->>'name' AS name FROM runbooks_audit WHERE event = 'export_held' ORDER BY id",
     );
     expect(rows).toEqual(["s3", "gcs", "azure"].map((target) => ({ target, name: first })));
@@ -205,7 +190,7 @@ test("what a cloud has locked stays, is told with its reason, and keeps nothing 
 
 test("a cloud that is down leaves the export open; the next run gives it what it lacks and the others nothing twice", async () => {
   const config = readExporterConfig(await variables());
-  await addRows(client, 3);
+  await addRows(trail.client, 3);
   gcs.setFault({ kind: "status", status: 500, code: "InternalError" });
   await expect(exportOnce(config, silentLog)).rejects.toThrow(/^gcs: /);
   gcs.setFault({ kind: "none" });

@@ -1,25 +1,15 @@
-import { generateKeyPairSync } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
-import type pg from "pg";
 import { exportOnce } from "../../exporter/main.ts";
 import { recordingLog } from "../fakes/recording-log.ts";
 import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import {
-  addRows,
-  connectTo,
-  filesBelow,
-  folderConfig,
-  sftpVariables,
-  tempFolder,
-} from "./given.ts";
+import { givenSigningKey } from "./given-signing.ts";
+import { givenTrail, type Trail } from "./given-trail.ts";
+import { addRows, filesBelow, folderConfig, sftpVariables } from "./given.ts";
 
-let database: TestDatabase;
-let client: pg.Client;
-let folder: Awaited<ReturnType<typeof tempFolder>>;
+let trail: Trail;
 let sftp: SftpServer;
 
 beforeAll(async () => {
@@ -27,14 +17,10 @@ beforeAll(async () => {
 });
 afterAll(async () => sftp.stop());
 beforeEach(async () => {
-  folder = await tempFolder();
-  database = await createTestDatabase();
-  client = await connectTo(database.url);
+  trail = await givenTrail();
 });
 afterEach(async () => {
-  await client.end();
-  await database.drop();
-  await folder.remove();
+  await trail.remove();
 });
 
 const CANARIES = {
@@ -49,14 +35,12 @@ const ACCOUNT_KEY = Buffer.from("canary-azure-account-key").toString("base64");
 const AZURE = `DefaultEndpointsProtocol=http;AccountName=acc;AccountKey=${ACCOUNT_KEY};BlobEndpoint=http://127.0.0.1:1/acc;`;
 
 test("no secret of the exporter is in what it says, writes or sends, whether it goes well or not", async () => {
-  const { privateKey } = generateKeyPairSync("ed25519");
-  const pem = privateKey.export({ format: "pem", type: "pkcs8" }).toString();
-  const sign = join(folder.path, "sign.pem");
-  await writeFile(sign, pem, { mode: 0o600 });
+  const { file: sign } = await givenSigningKey(trail.folder);
+  const pem = await readFile(sign, "utf8");
   const log = recordingLog();
   const said: string[] = [];
   const attempt = async (more: Readonly<Record<string, string>>) => {
-    const config = await folderConfig(folder.path, database.url, {
+    const config = await folderConfig(trail.folder, trail.url, {
       ...sftpVariables(sftp),
       ...CANARIES,
       AUDIT_FILENAME_MODE: "hashed",
@@ -67,8 +51,8 @@ test("no secret of the exporter is in what it says, writes or sends, whether it 
     said.push(inspect(config), inspect(result, { depth: 9, showHidden: true }));
     return result;
   };
-  const kek = async () => readFile(join(folder.path, "kek"));
-  await addRows(client, 3);
+  const kek = async () => readFile(join(trail.folder, "kek"));
+  await addRows(trail.client, 3);
 
   // A password where a key is wanted, a bucket without a server, a database that refuses, and at last an export.
   const failures = [
@@ -81,14 +65,16 @@ test("no secret of the exporter is in what it says, writes or sends, whether it 
   expect(failures.map((failure) => Error.isError(failure))).toEqual([true, true, true]);
   expect(done).toMatchObject({ outcome: "exported", rows: 3 });
   const sent = [
-    ...(await filesBelow(join(folder.path, "out"))),
+    ...(await filesBelow(join(trail.folder, "out"))),
     ...(await filesBelow(sftp.folder)),
   ];
   expect(sent).toHaveLength(4);
   const tables = ["audit_exports", "audit_export_receipts", "audit_manifests", "runbooks_audit"];
   const stored: string[] = [];
   for (const table of tables) {
-    const { rows } = await client.query<{ text: string }>(`SELECT t::text AS text FROM ${table} t`);
+    const { rows } = await trail.client.query<{ text: string }>(
+      `SELECT t::text AS text FROM ${table} t`,
+    );
     stored.push(...rows.map(({ text }) => text));
   }
   const all = [

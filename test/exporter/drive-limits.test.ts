@@ -1,8 +1,7 @@
-import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import { blobDestination } from "../../exporter/adapters/blob-destination.ts";
 import type { Destination } from "../../exporter/types.ts";
-import { StorageError, type BlobStore, type PutInfo } from "../../lib/storage.ts";
+import type { BlobStore } from "../../lib/storage.ts";
 import {
   givenDropbox,
   givenGoogleDrive,
@@ -29,8 +28,8 @@ afterAll(async () => {
   for (const { stop } of given) await stop();
 });
 
-const destinationAt = (store: BlobStore, stallMs?: number): Destination =>
-  blobDestination({ name: "drive", store, lockedUntil: () => undefined, stallMs });
+const destinationAt = (store: BlobStore): Destination =>
+  blobDestination({ name: "drive", store, lockedUntil: () => undefined });
 
 test.each([0, 1, 2])(
   "drive %i: who wants a long rest is asked once in a run, who is down three times",
@@ -56,35 +55,3 @@ test.each([0, 1, 2])(
   },
   60_000,
 );
-
-/** Reads everything at once, and answers after this time; it says so beforehand, or not. */
-function slowStore(answerMs: number, isTold: boolean): BlobStore {
-  const put = async (_key: string, body: AsyncIterable<Uint8Array>, info: PutInfo) => {
-    await buffer(body);
-    if (isTold) info.onWait?.(2 * answerMs);
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(resolve, answerMs);
-      info.signal.addEventListener("abort", () => {
-        clearTimeout(timer);
-        reject(new StorageError("refused", "given up"));
-      });
-    });
-    const { bytes = 0, sha256 = "" } = info.expected ?? {};
-    return { bytes, sha256, location: "x", etag: undefined, verifiedBy: "sha256" as const };
-  };
-  return {
-    name: "slow",
-    put,
-    head: async () => Promise.resolve(undefined),
-  } as unknown as BlobStore;
-}
-
-test("a store that said how long its last bytes may take is waited for; one that is only silent is not", async () => {
-  const artifact = await artifactOf(folder.path, "slow", CONTENT);
-
-  const told = await destinationAt(slowStore(800, true), 100).upload(artifact);
-  const silent = destinationAt(slowStore(20_000, false), 100).upload(artifact);
-
-  expect(told.verifiedBy).toBe("server-hash(sha256)");
-  await expect(silent).rejects.toThrow("given up");
-});

@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import { readFile } from "node:fs/promises";
-import type pg from "pg";
 import {
   drillExports,
   exportOnce,
@@ -12,16 +11,15 @@ import { makeCertificates, type Certificates } from "../detector/given-certifica
 import { startDropbox, type FakeDropbox } from "../fakes/dropbox.ts";
 import { startGoogleDrive, type FakeGoogleDrive } from "../fakes/google-drive.ts";
 import { startGraph, type FakeGraph } from "../fakes/graph.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { addRows, connectTo, localKeyFile, tempFolder } from "./given.ts";
+import { givenExportOf } from "./given-aged.ts";
+import { givenTrail, type Trail } from "./given-trail.ts";
+import { addRows, localKeyFile } from "./given.ts";
 
 let certificates: Certificates;
 let google: FakeGoogleDrive;
 let dropbox: FakeDropbox;
 let graph: FakeGraph;
-let database: TestDatabase;
-let client: pg.Client;
-let folder: Awaited<ReturnType<typeof tempFolder>>;
+let trail: Trail;
 
 beforeAll(async () => {
   certificates = await makeCertificates();
@@ -35,22 +33,18 @@ beforeEach(async () => {
     key: await readFile(key, "utf8"),
     cert: await readFile(cert, "utf8"),
   });
-  folder = await tempFolder();
-  database = await createTestDatabase();
-  client = await connectTo(database.url);
+  trail = await givenTrail();
 });
 afterEach(async () => {
-  await client.end();
-  await database.drop();
-  await folder.remove();
+  await trail.remove();
   for (const fake of [google, dropbox, graph]) await fake.stop();
 });
 
 const variables = async (more: Readonly<Record<string, string>> = {}) => ({
-  AIOPS_DATABASE_URL: database.url,
-  AUDIT_WORK_DIR: `${folder.path}/work`,
+  AIOPS_DATABASE_URL: trail.url,
+  AUDIT_WORK_DIR: `${trail.folder}/work`,
   AUDIT_ENC_MODE: "kms",
-  AUDIT_LOCAL_KEY_FILE: await localKeyFile(folder.path),
+  AUDIT_LOCAL_KEY_FILE: await localKeyFile(trail.folder),
   GDRIVE_FOLDER_ID: google.folderId,
   GDRIVE_CREDENTIALS: google.serviceAccount,
   GDRIVE_SUBJECT: "audit@example.com",
@@ -84,12 +78,7 @@ test("an export goes to four drives, a drill opens it from each, and retention t
   google.putForeign("accounts.xlsx", Buffer.from("somebody's"));
   const names: string[] = [];
   for (const days of [90, 80, 20, 10, 1]) {
-    await addRows(client, 1);
-    const { exportId, files, receipts } = await exportOnce(config, silentLog);
-    await client.query(
-      "UPDATE audit_exports SET cutoff = now() - $2 * interval '1 day' WHERE export_id = $1",
-      [exportId, days],
-    );
+    const { files, receipts } = await givenExportOf(days, trail, config);
     names.push(files[0]?.name ?? "");
     expect(receipts.map(({ destination, verifiedBy }) => [destination, verifiedBy])).toEqual([
       ["gdrive", "server-hash(sha256)"],
@@ -132,7 +121,7 @@ test("a drive that is down leaves the export open; the next run gives it what it
       SHAREPOINT_SITE: "",
     }),
   );
-  await addRows(client, 3);
+  await addRows(trail.client, 3);
   dropbox.setFault({ kind: "status", status: 500, code: "internal_error" });
   await expect(exportOnce(config, silentLog)).rejects.toThrow(/^dropbox: .*500 internal_error/);
   dropbox.setFault({ kind: "none" });

@@ -1,11 +1,8 @@
 import { execFile } from "node:child_process";
 import { mkdir, readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
-import type pg from "pg";
 import { postgresSource } from "../../exporter/adapters/postgres-source.ts";
 import { exportOnce } from "../../exporter/main.ts";
 import { systemClock } from "../../lib/clock.ts";
@@ -13,22 +10,12 @@ import { armFailpoint } from "../../lib/failpoint.ts";
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase } from "../../lib/postgres.ts";
 import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import {
-  addRows,
-  column,
-  connectTo,
-  folderConfig,
-  rowsOf,
-  sftpVariables,
-  tempFolder,
-} from "./given.ts";
+import { givenTrail, type Trail } from "./given-trail.ts";
+import { addRows, column, folderConfig, rowsOf, sftpVariables } from "./given.ts";
 
 const run = promisify(execFile);
 
-let database: TestDatabase;
-let client: pg.Client;
-let folder: Awaited<ReturnType<typeof tempFolder>>;
+let trail: Trail;
 let sftp: SftpServer;
 
 beforeAll(async () => {
@@ -36,15 +23,11 @@ beforeAll(async () => {
 });
 afterAll(async () => sftp.stop());
 beforeEach(async () => {
-  folder = await tempFolder();
-  database = await createTestDatabase();
-  client = await connectTo(database.url);
+  trail = await givenTrail();
 });
 afterEach(async () => {
   armFailpoint(undefined);
-  await client.end();
-  await database.drop();
-  await folder.remove();
+  await trail.remove();
 });
 
 async function crashAt(point: string, config: Parameters<typeof exportOnce>[0]): Promise<void> {
@@ -56,66 +39,66 @@ async function crashAt(point: string, config: Parameters<typeof exportOnce>[0]):
 test.each(["export-planned", "export-built", "export-uploaded"])(
   "a run that dies at %s is finished under the same name with the same rows",
   async (point) => {
-    const config = await folderConfig(folder.path, database.url, sftpVariables(sftp));
-    await addRows(client, 3, "planned");
+    const config = await folderConfig(trail.folder, trail.url, sftpVariables(sftp));
+    await addRows(trail.client, 3, "planned");
     await crashAt(point, config);
-    await addRows(client, 2, "later");
+    await addRows(trail.client, 2, "later");
 
     const result = await exportOnce(config, silentLog);
 
     expect(result).toMatchObject({ outcome: "exported", resumed: true, rows: 3 });
     expect(result.files[0]?.name).toMatch(/^audit-\d{8}\.csv\.envelope\.json$/);
-    expect(column(await rowsOf(folder.path, result), "actor")).toEqual([
+    expect(column(await rowsOf(trail.folder, result), "actor")).toEqual([
       "planned",
       "planned",
       "planned",
     ]);
-    expect(await readdir(join(folder.path, "out"))).toHaveLength(1);
-    expect(await readdir(join(folder.path, "work"))).toEqual([]);
+    expect(await readdir(join(trail.folder, "out"))).toHaveLength(1);
+    expect(await readdir(join(trail.folder, "work"))).toEqual([]);
     expect(await exportOnce(config, silentLog)).toMatchObject({ resumed: false, rows: 2 });
     for (const name of await readdir(sftp.folder)) await unlink(join(sftp.folder, name));
   },
 );
 
 test("adopts the file of a dead run whose work folder is gone, although new encryption gives other bytes", async () => {
-  const config = await folderConfig(folder.path, database.url, sftpVariables(sftp));
-  await addRows(client, 3);
+  const config = await folderConfig(trail.folder, trail.url, sftpVariables(sftp));
+  await addRows(trail.client, 3);
   await crashAt("export-uploaded", config);
-  await client.query("DELETE FROM audit_export_receipts"); // died before it could write them down
-  for (const name of await readdir(join(folder.path, "work"))) {
-    await unlink(join(folder.path, "work", name));
+  await trail.client.query("DELETE FROM audit_export_receipts"); // died before it could write them down
+  for (const name of await readdir(join(trail.folder, "work"))) {
+    await unlink(join(trail.folder, "work", name));
   }
 
   const result = await exportOnce(config, silentLog);
 
   expect(result.receipts.map(({ adopted }) => adopted)).toEqual([true, true]);
   expect(result.receipts[0]?.sha256).not.toBe(result.files[0]?.sha256);
-  expect(await rowsOf(folder.path, result)).toHaveLength(4);
+  expect(await rowsOf(trail.folder, result)).toHaveLength(4);
   for (const name of await readdir(sftp.folder)) await unlink(join(sftp.folder, name));
 });
 
 test("never overwrites a foreign file: a new export takes another name, a planned one waits for a person", async () => {
-  const config = await folderConfig(folder.path, database.url);
-  await addRows(client, 1);
+  const config = await folderConfig(trail.folder, trail.url);
+  await addRows(trail.client, 1);
   await crashAt("export-planned", config);
-  const { rows } = await client.query<{ name: string }>(
+  const { rows } = await trail.client.query<{ name: string }>(
     "SELECT file_name AS name FROM audit_exports",
   );
-  const path = join(folder.path, "out", `${rows[0]?.name ?? ""}.envelope.json`);
-  await mkdir(join(folder.path, "out"));
+  const path = join(trail.folder, "out", `${rows[0]?.name ?? ""}.envelope.json`);
+  await mkdir(join(trail.folder, "out"));
   await writeFile(path, "somebody else's");
 
   await expect(exportOnce(config, silentLog)).rejects.toThrow(/exists already with other content/);
   expect(await readFile(path, "utf8")).toBe("somebody else's");
-  await client.query("TRUNCATE audit_exports CASCADE");
+  await trail.client.query("TRUNCATE audit_exports CASCADE");
   const result = await exportOnce(config, silentLog);
 
   expect(result.files[0]?.name).toMatch(/\.2\.csv\.envelope\.json$/);
 });
 
 test("of two exports at once one works and the other says busy", async () => {
-  const config = await folderConfig(folder.path, database.url, sftpVariables(sftp));
-  await addRows(client, 20_000);
+  const config = await folderConfig(trail.folder, trail.url, sftpVariables(sftp));
+  await addRows(trail.client, 20_000);
 
   const outcomes = await Promise.all([
     exportOnce(config, silentLog),
@@ -128,11 +111,11 @@ test("of two exports at once one works and the other says busy", async () => {
 
 test("one destination that fails does not keep the other from getting the file; the next run gives it to the first only", async () => {
   const broken = { ...sftpVariables(sftp), SFTP_REMOTE_DIR: "missing" };
-  await addRows(client, 2);
+  await addRows(trail.client, 2);
 
-  const config = await folderConfig(folder.path, database.url, broken);
+  const config = await folderConfig(trail.folder, trail.url, broken);
   await expect(exportOnce(config, silentLog)).rejects.toThrow(/^sftp: /);
-  const before = await readdir(join(folder.path, "out"));
+  const before = await readdir(join(trail.folder, "out"));
   await mkdir(join(sftp.folder, "missing"), { mode: 0o777 });
   await run("chmod", ["777", join(sftp.folder, "missing")]);
   const result = await exportOnce(config, silentLog);
@@ -144,14 +127,14 @@ test("one destination that fails does not keep the other from getting the file; 
 });
 
 test("rows that changed between two attempts stop the export", async () => {
-  const config = await folderConfig(folder.path, database.url);
-  await addRows(client, 2);
+  const config = await folderConfig(trail.folder, trail.url);
+  await addRows(trail.client, 2);
   await crashAt("export-built", config);
-  for (const name of await readdir(join(folder.path, "work"))) {
-    await unlink(join(folder.path, "work", name));
+  for (const name of await readdir(join(trail.folder, "work"))) {
+    await unlink(join(trail.folder, "work", name));
   }
-  await client.query("ALTER TABLE runbooks_audit DISABLE TRIGGER ALL");
-  await client.query("UPDATE runbooks_audit SET actor = 'forged' WHERE run_id = 'run-1'");
+  await trail.client.query("ALTER TABLE runbooks_audit DISABLE TRIGGER ALL");
+  await trail.client.query("UPDATE runbooks_audit SET actor = 'forged' WHERE run_id = 'run-1'");
 
   await expect(exportOnce(config, silentLog)).rejects.toThrow(
     /its rows are not those of its first/,
@@ -159,20 +142,20 @@ test("rows that changed between two attempts stop the export", async () => {
 });
 
 test("a database restored into another cluster is noticed", async () => {
-  const config = await folderConfig(folder.path, database.url);
-  await addRows(client, 1);
+  const config = await folderConfig(trail.folder, trail.url);
+  await addRows(trail.client, 1);
   await exportOnce(config, silentLog);
-  await client.query("UPDATE audit_exports SET system_identifier = '42'");
-  await addRows(client, 1);
+  await trail.client.query("UPDATE audit_exports SET system_identifier = '42'");
+  await addRows(trail.client, 1);
 
   await expect(exportOnce(config, silentLog)).rejects.toThrow(/restored from another cluster/);
 });
 
 test("a COPY is not disturbed by the driver's read timeout, during it or after", async () => {
   const clock = systemClock;
-  await addRows(client, 1);
+  await addRows(trail.client, 1);
   // 100 ms for statements means that the driver gives up after 1.1 s.
-  const options = { url: database.url, applicationName: "test", statementTimeoutMs: 100 };
+  const options = { url: trail.url, applicationName: "test", statementTimeoutMs: 100 };
   const open = openDatabase(options, silentLog);
   const source = postgresSource(open, { clock, log: silentLog });
 
@@ -185,7 +168,7 @@ test("a COPY is not disturbed by the driver's read timeout, during it or after",
       partBytes: 1_000_000,
     });
     const copied = session.read(plan);
-    await pipeline(copied.csv, new PassThrough().resume());
+    await copied.batches.toArray();
     await clock.sleep(1_500);
     return copied.countRows();
   });
@@ -200,13 +183,13 @@ test.each([
 ])(
   "an export that is in the middle of its rows when %s ends soon and is resumed",
   async (how, message) => {
-    const config = await folderConfig(folder.path, database.url);
-    await addRows(client, 100_000);
+    const config = await folderConfig(trail.folder, trail.url);
+    await addRows(trail.client, 100_000);
     const stopping = new AbortController();
     const interrupt = async () => {
       if (how === "it is stopped") stopping.abort();
       else {
-        await client.query(
+        await trail.client.query(
           "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY%'",
         );
       }
@@ -222,11 +205,11 @@ test.each([
 
     await expect(exporting).rejects.toThrow(message);
     await interrupted;
-    expect(await readdir(join(folder.path, "work"))).toEqual([]);
+    expect(await readdir(join(trail.folder, "work"))).toEqual([]);
     // The server frees the lock when it notices that we are gone, not when we leave.
     const locks =
       "SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 1181054068 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    for (let n = 0; n < 40 && (await client.query(locks)).rowCount !== 0; n++) {
+    for (let n = 0; n < 40 && (await trail.client.query(locks)).rowCount !== 0; n++) {
       await systemClock.sleep(50);
     }
     expect(await exportOnce(config, silentLog)).toMatchObject({ resumed: true, rows: 100_000 });

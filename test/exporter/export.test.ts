@@ -2,17 +2,17 @@ import { readdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import { generateKey } from "openpgp";
-import type pg from "pg";
 import { postgresSource } from "../../exporter/adapters/postgres-source.ts";
 import { decryptFile, exportOnce } from "../../exporter/main.ts";
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase } from "../../lib/postgres.ts";
 import { startGnupg } from "../servers/gnupg.ts";
 import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { openEnvelopeByPython } from "../servers/python.ts";
+import { givenTrail, type Trail } from "./given-trail.ts";
 import {
   addRows,
+  insertRows,
   column,
   connectTo,
   filesBelow,
@@ -20,12 +20,9 @@ import {
   parseCsv,
   rowsOf,
   sftpVariables,
-  tempFolder,
 } from "./given.ts";
 
-let database: TestDatabase;
-let client: pg.Client;
-let folder: Awaited<ReturnType<typeof tempFolder>>;
+let trail: Trail;
 let sftp: SftpServer;
 
 beforeAll(async () => {
@@ -33,14 +30,10 @@ beforeAll(async () => {
 });
 afterAll(async () => sftp.stop());
 beforeEach(async () => {
-  folder = await tempFolder();
-  database = await createTestDatabase();
-  client = await connectTo(database.url);
+  trail = await givenTrail();
 });
 afterEach(async () => {
-  await client.end();
-  await database.drop();
-  await folder.remove();
+  await trail.remove();
 });
 
 const NASTY: readonly (string | null)[] = [
@@ -70,16 +63,16 @@ const NASTY: readonly (string | null)[] = [
 
 test("every nasty value comes back through COPY, OpenPGP, envelope, SFTP, gpg and Python", async () => {
   for (const value of NASTY) {
-    await client.query(
+    await trail.client.query(
       "INSERT INTO runbooks_audit (event, actor, action, detail) VALUES ('request', 'a', $1, $2)",
       [value, JSON.stringify({ value })],
     );
   }
-  await client.query(
+  await trail.client.query(
     "INSERT INTO runbooks_audit (ts, event, actor, detail) VALUES ('infinity', 'x', 'a', '12345678901234567890'), ('2025-01-02 03:04:05.000001+02', 'x', 'a', '-5')",
   );
   const key = await generateKey({ userIDs: [{ name: "Auditor" }] });
-  const config = await folderConfig(folder.path, database.url, {
+  const config = await folderConfig(trail.folder, trail.url, {
     AUDIT_ENC_MODE: "pgp+kms",
     AUDIT_PGP_PUBLIC_KEY: key.publicKey,
     ...sftpVariables(sftp),
@@ -97,8 +90,8 @@ test("every nasty value comes back through COPY, OpenPGP, envelope, SFTP, gpg an
   const envelope = join(sftp.folder, file?.name ?? "");
   const message = await openEnvelopeByPython(
     envelope,
-    join(folder.path, "kek"),
-    join(folder.path, "python"),
+    join(trail.folder, "kek"),
+    join(trail.folder, "python"),
   );
   const gnupg = await startGnupg();
   await gnupg.importKey(key.privateKey);
@@ -118,44 +111,44 @@ test("every nasty value comes back through COPY, OpenPGP, envelope, SFTP, gpg an
 });
 
 test("the whole way back by fettle decrypt gives the same CSV, and no plaintext stays anywhere", async () => {
-  await addRows(client, 50, "plaintext-marker");
+  await addRows(trail.client, 50, "plaintext-marker");
   const key = await generateKey({ userIDs: [{ name: "Auditor" }] });
-  await writeFile(join(folder.path, "key.asc"), key.privateKey);
-  const config = await folderConfig(folder.path, database.url, {
+  await writeFile(join(trail.folder, "key.asc"), key.privateKey);
+  const config = await folderConfig(trail.folder, trail.url, {
     AUDIT_ENC_MODE: "pgp+kms",
     AUDIT_PGP_PUBLIC_KEY: key.publicKey,
   });
 
   const result = await exportOnce(config, silentLog);
 
-  for (const [path, bytes] of await filesBelow(folder.path)) {
+  for (const [path, bytes] of await filesBelow(trail.folder)) {
     expect([path, bytes.includes("plaintext-marker")]).toEqual([path, false]);
   }
-  expect(await readdir(join(folder.path, "work"))).toEqual([]);
-  expect((await stat(join(folder.path, "work"))).mode & 0o777).toBe(0o700);
+  expect(await readdir(join(trail.folder, "work"))).toEqual([]);
+  expect((await stat(join(trail.folder, "work"))).mode & 0o777).toBe(0o700);
   const file = result.receipts[0]?.location ?? "";
   expect((await stat(file)).mode & 0o777).toBe(0o600);
   const opened = await decryptFile({
     file,
-    localKeyFile: join(folder.path, "kek"),
-    pgpPrivateKeyFile: join(folder.path, "key.asc"),
+    localKeyFile: join(trail.folder, "kek"),
+    pgpPrivateKeyFile: join(trail.folder, "key.asc"),
   });
   expect(opened.opened).toEqual(["envelope", "pgp"]);
   expect(opened.sha256).toBe(result.files[0]?.plaintextSha256);
 });
 
 test("a second export has only the new rows, and another name on the same day", async () => {
-  const config = await folderConfig(folder.path, database.url);
-  await addRows(client, 3, "first");
+  const config = await folderConfig(trail.folder, trail.url);
+  await addRows(trail.client, 3, "first");
   const first = await exportOnce(config, silentLog);
   const none = await exportOnce(config, silentLog);
-  await addRows(client, 2, "second");
+  await addRows(trail.client, 2, "second");
 
   const second = await exportOnce(config, silentLog);
 
   expect(none).toMatchObject({ outcome: "nothing-new", files: [] });
-  expect(column(await rowsOf(folder.path, first), "actor")).toEqual(["first", "first", "first"]);
-  expect(column(await rowsOf(folder.path, second), "actor")).toEqual(["second", "second"]);
+  expect(column(await rowsOf(trail.folder, first), "actor")).toEqual(["first", "first", "first"]);
+  expect(column(await rowsOf(trail.folder, second), "actor")).toEqual(["second", "second"]);
   expect([first.files[0]?.name, second.files[0]?.name]).toEqual([
     expect.stringMatching(/^audit-\d{8}\.csv\.envelope\.json$/),
     expect.stringMatching(/^audit-\d{8}\.2\.csv\.envelope\.json$/),
@@ -163,13 +156,13 @@ test("a second export has only the new rows, and another name on the same day", 
 });
 
 test("a row that commits late is neither lost nor passed by", async () => {
-  const config = await folderConfig(folder.path, database.url);
-  const late = await connectTo(database.url);
+  const config = await folderConfig(trail.folder, trail.url);
+  const late = await connectTo(trail.url);
   await late.query("BEGIN");
-  await addRows(late, 1, "late");
-  await addRows(client, 2, "early");
+  await insertRows(late, 1, "late");
+  await insertRows(trail.client, 2, "early");
   const impatient = { now: () => new Date(), sleep: async () => undefined };
-  const open = openDatabase({ url: database.url, applicationName: "test" }, silentLog);
+  const open = openDatabase({ url: trail.url, applicationName: "test" }, silentLog);
   const source = postgresSource(open, { clock: impatient, log: silentLog });
 
   const early = await source.exclusively(async (session) =>
@@ -180,19 +173,19 @@ test("a row that commits late is neither lost nor passed by", async () => {
   const after = await exportOnce(config, silentLog);
 
   expect(early).toBeUndefined(); // the rows behind the open transaction wait with it
-  expect(column(await rowsOf(folder.path, after), "actor")).toEqual(["late", "early", "early"]);
+  expect(column(await rowsOf(trail.folder, after), "actor")).toEqual(["late", "early", "early"]);
   await open.close();
 });
 
 test("many writers with slow transactions lose no row over many exports", async () => {
-  const config = await folderConfig(folder.path, database.url);
+  const config = await folderConfig(trail.folder, trail.url);
   const stopAt = Date.now() + 4_000;
   const writers = Array.from({ length: 4 }, async (_, writer) => {
-    const own = await connectTo(database.url);
+    const own = await connectTo(trail.url);
     let written = 0;
     while (Date.now() < stopAt) {
       await own.query("BEGIN");
-      await addRows(own, 1, `w${writer}`);
+      await insertRows(own, 1, `w${writer}`);
       await own.query("SELECT pg_sleep($1)", [Math.random() < 0.2 ? 0.4 : 0.005]);
       await own.query("COMMIT");
       written += 1;
@@ -203,11 +196,12 @@ test("many writers with slow transactions lose no row over many exports", async 
   const ids: (string | null)[] = [];
   while (Date.now() < stopAt) {
     const result = await exportOnce(config, silentLog);
-    if (result.outcome === "exported") ids.push(...column(await rowsOf(folder.path, result), "id"));
+    if (result.outcome === "exported")
+      ids.push(...column(await rowsOf(trail.folder, result), "id"));
   }
   const written = (await Promise.all(writers)).reduce((sum, n) => sum + n, 0);
   const rest = await exportOnce(config, silentLog);
-  if (rest.outcome === "exported") ids.push(...column(await rowsOf(folder.path, rest), "id"));
+  if (rest.outcome === "exported") ids.push(...column(await rowsOf(trail.folder, rest), "id"));
 
   expect(ids).toHaveLength(written);
   expect(new Set(ids).size).toBe(written);
@@ -215,11 +209,11 @@ test("many writers with slow transactions lose no row over many exports", async 
 
 test("hashed names show no date, neither outside nor in the envelope", async () => {
   const salt = "0123456789abcdef";
-  const config = await folderConfig(folder.path, database.url, {
+  const config = await folderConfig(trail.folder, trail.url, {
     AUDIT_FILENAME_MODE: "hashed",
     AUDIT_FILENAME_SALT: salt,
   });
-  await addRows(client, 1);
+  await addRows(trail.client, 1);
 
   const result = await exportOnce(config, silentLog);
 
@@ -231,8 +225,8 @@ test("hashed names show no date, neither outside nor in the envelope", async () 
 });
 
 test("200,000 rows flow through in memory that does not grow with them", async () => {
-  await addRows(client, 200_000);
-  const config = await folderConfig(folder.path, database.url);
+  await addRows(trail.client, 200_000);
+  const config = await folderConfig(trail.folder, trail.url);
   const rss = () => process.memoryUsage().rss;
   const before = rss();
   let peak = before;
@@ -244,7 +238,7 @@ test("200,000 rows flow through in memory that does not grow with them", async (
 
   clearInterval(timer);
   const { plaintextBytes } = (
-    await client.query<{ plaintextBytes: number }>(
+    await trail.client.query<{ plaintextBytes: number }>(
       'SELECT plaintext_bytes::float8 AS "plaintextBytes" FROM audit_export_builds',
     )
   ).rows[0] ?? { plaintextBytes: 0 };
@@ -255,11 +249,11 @@ test("200,000 rows flow through in memory that does not grow with them", async (
 });
 
 test("with encryption off the file is the CSV itself, and the formula rule can be off too", async () => {
-  const config = await folderConfig(folder.path, database.url, {
+  const config = await folderConfig(trail.folder, trail.url, {
     AUDIT_ENCRYPTION: "off",
     AUDIT_CSV_FORMULA: "off",
   });
-  await addRows(client, 1, "=cmd");
+  await addRows(trail.client, 1, "=cmd");
 
   const result = await exportOnce(config, silentLog);
 

@@ -3,13 +3,13 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { blobDestination } from "../../exporter/adapters/blob-destination.ts";
 import { folderDestination } from "../../exporter/adapters/folder.ts";
-import { sftpDestination } from "../../exporter/adapters/sftp.ts";
+import { sftpDestination, type SftpOptions } from "../../exporter/adapters/sftp.ts";
 import type { Artifact, Destination, Verification } from "../../exporter/types.ts";
 import { Secret } from "../../lib/secret.ts";
 import type { StoreFault } from "../fakes/s3.ts";
 import { startTcpProxy, type TcpProxy } from "../fakes/tcp-proxy.ts";
 import { CLOUDS } from "../lib/storage/given-store.ts";
-import { startSftpServer } from "../servers/openssh.ts";
+import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
 import { tempFolder } from "./given.ts";
 
 export interface GivenDestination {
@@ -54,22 +54,27 @@ async function givenFolder(): Promise<GivenDestination> {
 async function givenSftp(): Promise<GivenDestination> {
   const server = await startSftpServer();
   const proxy = await startTcpProxy(server);
-  const destination = sftpDestination({
-    host: proxy.host,
-    port: proxy.port,
-    username: server.username,
+  const destination = sftpDestination({ ...sftpOptions(server), port: proxy.port });
+  const stop = async () => {
+    await proxy.stop();
+    await server.stop();
+  };
+  return { destination, verifies: "read-back-sha256", proxy, stop };
+}
+
+/** How our user logs in. */
+export function sftpOptions({ host, port, username, ...server }: SftpServer): SftpOptions {
+  return {
+    host,
+    port,
+    username,
     password: undefined,
     privateKey: new Secret(server.privateKey),
     passphrase: undefined,
     remoteDir: ".",
     verify: "sha256",
     hostKeys: { fingerprints: [server.hostKeySha256], knownHosts: undefined },
-  });
-  const stop = async () => {
-    await proxy.stop();
-    await server.stop();
   };
-  return { destination, verifies: "read-back-sha256", proxy, stop };
 }
 
 /** A built file with this content. */

@@ -9,6 +9,7 @@ import {
   type ExporterConfig,
   type ExportResult,
 } from "../../exporter/main.ts";
+import { waitUntil } from "../fakes/fettle.ts";
 import type { SftpServer } from "../servers/openssh.ts";
 
 /** A folder that `remove` takes away with everything in it. */
@@ -50,8 +51,22 @@ export async function connectTo(url: string): Promise<pg.Client> {
 
 const BULK_ROWS = 1_000;
 
-/** Each actor has runs of its own: two transactions that write to one run wait for each other. */
+/**
+ * Rows that the next export contains: it leaves out what lies behind any open transaction of the server, and other tests have
+ * some, which a busy machine ends late.
+ */
 export async function addRows(client: pg.Client, count: number, actor = "test"): Promise<void> {
+  await insertRows(client, count, actor);
+  const sql =
+    "SELECT pg_snapshot_xmin(pg_current_snapshot()) > max(xid) AS settled FROM runbooks_audit";
+  await waitUntil("the rows to be behind every open transaction", async () => {
+    const { rows } = await client.query<{ settled: boolean }>(sql);
+    return rows[0]?.settled === true;
+  });
+}
+
+/** Each actor has runs of its own: two transactions that write to one run wait for each other. */
+export async function insertRows(client: pg.Client, count: number, actor = "test"): Promise<void> {
   // Many rows without the triggers of the table: chaining them takes long, and an open transaction keeps every test on this
   // server from exporting its newest rows.
   const isBulk = count > BULK_ROWS;

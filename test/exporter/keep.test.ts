@@ -1,9 +1,7 @@
-import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import { mkdir, readdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import { generateKey } from "openpgp";
-import type pg from "pg";
 import {
   drillExports,
   exportOnce,
@@ -13,12 +11,11 @@ import {
 } from "../../exporter/main.ts";
 import { silentLog } from "../../lib/log.ts";
 import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { addRows, connectTo, folderConfig, parseCsv, sftpVariables, tempFolder } from "./given.ts";
+import { givenSigningKey } from "./given-signing.ts";
+import { givenTrail, type Trail } from "./given-trail.ts";
+import { addRows, folderConfig, parseCsv, sftpVariables } from "./given.ts";
 
-let database: TestDatabase;
-let client: pg.Client;
-let folder: Awaited<ReturnType<typeof tempFolder>>;
+let trail: Trail;
 let sftp: SftpServer;
 
 beforeAll(async () => {
@@ -26,38 +23,24 @@ beforeAll(async () => {
 });
 afterAll(async () => sftp.stop());
 beforeEach(async () => {
-  folder = await tempFolder();
-  database = await createTestDatabase();
-  client = await connectTo(database.url);
+  trail = await givenTrail();
 });
 afterEach(async () => {
   for (const name of await readdir(sftp.folder)) await unlink(join(sftp.folder, name));
-  await client.end();
-  await database.drop();
-  await folder.remove();
+  await trail.remove();
 });
 
-const out = (name = "") => join(folder.path, "out", name);
+const out = (name = "") => join(trail.folder, "out", name);
 const undated = (names: readonly string[]) =>
   names.map((name) => name.replace(/\d{8}/, "D")).toSorted();
 
 /** Everything is kept: two recipients, an envelope, a signed manifest, and a second destination. */
 async function keeping(more: Readonly<Record<string, string>> = {}) {
-  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
-  const sign = join(folder.path, "sign.pem");
-  await writeFile(sign, privateKey.export({ format: "pem", type: "pkcs8" }), { mode: 0o600 });
-  const publicKeyFile = join(folder.path, "sign.pub");
-  await writeFile(
-    publicKeyFile,
-    createPublicKey(publicKey.export({ format: "pem", type: "spki" })).export({
-      format: "pem",
-      type: "spki",
-    }),
-  );
+  const { file: sign, publicKeyFile } = await givenSigningKey(trail.folder);
   const people = await Promise.all(
     ["Ana", "Ivo"].map(async (name) => generateKey({ userIDs: [{ name }] })),
   );
-  const config = await folderConfig(folder.path, database.url, {
+  const config = await folderConfig(trail.folder, trail.url, {
     ...sftpVariables(sftp),
     AUDIT_ENC_MODE: "pgp+kms",
     AUDIT_PGP_PUBLIC_KEYS: people.map((person) => person.publicKey).join("\n"),
@@ -72,7 +55,7 @@ async function keeping(more: Readonly<Record<string, string>> = {}) {
 
 test("on request the plain CSV and what went into the envelope stay beside it, on this machine only, and the manifest proves them", async () => {
   const { config, publicKeyFile } = await keeping();
-  await addRows(client, 5_000, "kept");
+  await addRows(trail.client, 5_000, "kept");
 
   const { files } = await exportOnce(config, silentLog);
 
@@ -90,7 +73,7 @@ test("on request the plain CSV and what went into the envelope stay beside it, o
       .filter((name) => !kept.includes(name))
       .toSorted(),
   );
-  expect(await readdir(join(folder.path, "work"))).toEqual([]);
+  expect(await readdir(join(trail.folder, "work"))).toEqual([]);
   const plain = kept.filter((name) => name.endsWith(".csv")).toSorted();
   const texts = await Promise.all(plain.map(async (name) => readFile(out(name), "utf8")));
   expect(texts.flatMap((text) => parseCsv(text).slice(1))).toHaveLength(5_000);
@@ -106,7 +89,7 @@ test("on request the plain CSV and what went into the envelope stay beside it, o
 
 test("a run that was interrupted keeps the same files, and a drill and retention know them", async () => {
   const { config } = await keeping({ AUDIT_EXPORT_DIR_RETENTION_DAYS: "30" });
-  await addRows(client, 20);
+  await addRows(trail.client, 20);
   await mkdir(out(), { recursive: true });
   await writeFile(out("audit-x"), "");
   const broken = { ...config, sftpRemoteDir: "missing" };
@@ -123,9 +106,9 @@ test("a run that was interrupted keeps the same files, and a drill and retention
     ["local", undefined],
     ["local", undefined],
   ]);
-  await client.query("UPDATE audit_exports SET cutoff = now() - interval '99 days'");
+  await trail.client.query("UPDATE audit_exports SET cutoff = now() - interval '99 days'");
   for (let n = 0; n < 3; n++) {
-    await addRows(client, 1);
+    await addRows(trail.client, 1);
     await exportOnce(config, silentLog);
   }
   const [retained] = await retainExports(config, false, silentLog);
@@ -134,10 +117,10 @@ test("a run that was interrupted keeps the same files, and a drill and retention
 
 test("what an interrupted run kept, and the next one is not to keep, does not stay in the work folder", async () => {
   const { config } = await keeping();
-  await addRows(client, 20);
+  await addRows(trail.client, 20);
   const broken = { ...config, sftpRemoteDir: "missing" };
   await expect(exportOnce(broken, silentLog)).rejects.toThrow(/^sftp: /);
-  const work = join(folder.path, "work");
+  const work = join(trail.folder, "work");
   const left = await readdir(work);
   const stranger = "99999999-2222-3333-4444-555555555555-audit-20200101.csv.gpg";
   await writeFile(join(work, stranger), "of another database");

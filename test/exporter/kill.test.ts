@@ -1,49 +1,39 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createPublicKey, generateKeyPairSync } from "node:crypto";
-import { readdir, writeFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import type pg from "pg";
 import { verifyFiles } from "../../exporter/main.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { startTcpProxy } from "../fakes/tcp-proxy.ts";
 import { startSftpServer } from "../servers/openssh.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { addRows, connectTo, localKeyFile, sftpVariables, tempFolder } from "./given.ts";
+import { givenSigningKey, type SigningKey } from "./given-signing.ts";
+import { givenTrail, type Trail } from "./given-trail.ts";
+import { addRows, localKeyFile, sftpVariables } from "./given.ts";
 
 const FETTLE = join(import.meta.dirname, "../../bin/fettle");
 
-let database: TestDatabase;
-let client: pg.Client;
-let folder: Awaited<ReturnType<typeof tempFolder>>;
+let trail: Trail;
+let key: SigningKey;
 let env: NodeJS.ProcessEnv;
 
 beforeEach(async () => {
-  folder = await tempFolder();
-  database = await createTestDatabase();
-  client = await connectTo(database.url);
-  const { privateKey } = generateKeyPairSync("ed25519");
-  const sign = join(folder.path, "sign.pem");
-  await writeFile(sign, privateKey.export({ format: "pem", type: "pkcs8" }), { mode: 0o600 });
-  const pub = createPublicKey(privateKey).export({ format: "pem", type: "spki" });
-  await writeFile(join(folder.path, "sign.pub"), pub);
+  trail = await givenTrail();
+  key = await givenSigningKey(trail.folder);
   env = {
     ...process.env,
-    AIOPS_DATABASE_URL: database.url,
-    AUDIT_EXPORT_DIR: join(folder.path, "out"),
-    AUDIT_WORK_DIR: join(folder.path, "work"),
+    AIOPS_DATABASE_URL: trail.url,
+    AUDIT_EXPORT_DIR: join(trail.folder, "out"),
+    AUDIT_WORK_DIR: join(trail.folder, "work"),
     AUDIT_ENC_MODE: "kms",
-    AUDIT_LOCAL_KEY_FILE: await localKeyFile(folder.path),
-    AUDIT_SIGNING_KEY_FILE: sign,
+    AUDIT_LOCAL_KEY_FILE: await localKeyFile(trail.folder),
+    AUDIT_SIGNING_KEY_FILE: key.file,
     AUDIT_MAX_PART_MB: "1",
   };
 });
 afterEach(async () => {
-  await client.end();
-  await database.drop();
-  await folder.remove();
+  await trail.remove();
 });
 
 /** The next run finishes it, and what it left behind proves itself. */
@@ -51,12 +41,12 @@ async function expectWholeAfterwards(rows: number): Promise<void> {
   const { stdout } = await promisify(execFile)(FETTLE, ["export", "--json"], { env });
   expect(JSON.parse(stdout)).toMatchObject({ outcome: "exported", resumed: true, rows });
   const report = await verifyFiles({
-    files: [join(folder.path, "out")],
-    publicKeyFile: join(folder.path, "sign.pub"),
-    localKeyFile: join(folder.path, "kek"),
+    files: [join(trail.folder, "out")],
+    publicKeyFile: key.publicKeyFile,
+    localKeyFile: join(trail.folder, "kek"),
   });
   expect(report).toMatchObject({ problems: [], manifests: [{ rows, rowsChecked: true }] });
-  expect(await readdir(join(folder.path, "work"))).toEqual([]);
+  expect(await readdir(join(trail.folder, "work"))).toEqual([]);
 }
 
 test.each([
@@ -66,8 +56,10 @@ test.each([
   "export-uploaded",
   "export-signed",
   "export-manifest-uploaded",
+  "export-cleared",
 ])("an export that is killed (-9) at %s is finished by the next one", async (point) => {
-  await addRows(client, 8_000);
+  env = { ...env, AUDIT_KMS_DELETE_ORIGINAL: "false" }; // plaintext lies in the work folder meanwhile
+  await addRows(trail.client, 8_000);
   const killed = promisify(execFile)(FETTLE, ["export"], {
     env: { ...env, FETTLE_FAILPOINT: point },
   });
@@ -78,7 +70,7 @@ test.each([
 });
 
 test("two exporters in two processes at once hand every row over once", async () => {
-  await addRows(client, 3_000);
+  await addRows(trail.client, 3_000);
   const attempt = async () =>
     promisify(execFile)(FETTLE, ["export", "--json"], { env }).then(
       ({ stdout }) => (JSON.parse(stdout) as { rows: number }).rows,
@@ -91,9 +83,9 @@ test("two exporters in two processes at once hand every row over once", async ()
   expect(ends.filter((end) => end === 3_000)).toHaveLength(1);
   expect([0, 5]).toContain(ends.find((end) => end !== 3_000));
   const { problems, manifests } = await verifyFiles({
-    files: [join(folder.path, "out")],
-    publicKeyFile: join(folder.path, "sign.pub"),
-    localKeyFile: join(folder.path, "kek"),
+    files: [join(trail.folder, "out")],
+    publicKeyFile: key.publicKeyFile,
+    localKeyFile: join(trail.folder, "kek"),
   });
   expect(problems).toEqual([]);
   expect(manifests.reduce((sum, { rows }) => sum + rows, 0)).toBe(3_000);
@@ -105,7 +97,7 @@ test("an export that is killed (-9) in the middle of an upload leaves nothing un
   try {
     env = { ...env, ...sftpVariables(sftp), SFTP_PORT: String(proxy.port) };
     env = { ...env, AUDIT_MAX_PART_MB: "256" };
-    await addRows(client, 6_000);
+    await addRows(trail.client, 6_000);
     await proxy.setMode({ kind: "delay", milliseconds: 100 });
     const child = spawn(FETTLE, ["export"], { env, stdio: "ignore" });
     for (let n = 0; n < 600 && (await readdir(sftp.folder)).length === 0; n++)
@@ -117,7 +109,7 @@ test("an export that is killed (-9) in the middle of an upload leaves nothing un
     await proxy.setMode({ kind: "pass" });
     await expectWholeAfterwards(6_000);
     expect((await readdir(sftp.folder)).toSorted()).toEqual(
-      (await readdir(join(folder.path, "out"))).toSorted(),
+      (await readdir(join(trail.folder, "out"))).toSorted(),
     );
   } finally {
     await proxy.stop();
@@ -126,7 +118,7 @@ test("an export that is killed (-9) in the middle of an upload leaves nothing un
 }, 60_000);
 
 test("a full disk ends the export with the reason and no file; the next one does it all", async () => {
-  await addRows(client, 5_000);
+  await addRows(trail.client, 5_000);
   // A file of 100 KiB is as large as one may be, which for whoever writes it is the same.
   const line = `trap "" XFSZ; ulimit -f 100; exec "${FETTLE}" export`;
   const full = promisify(execFile)("bash", ["-c", line], { env });
@@ -134,17 +126,17 @@ test("a full disk ends the export with the reason and no file; the next one does
   await expect(full).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("EFBIG") });
 
   for (const place of ["work", "out"]) {
-    expect(await readdir(join(folder.path, place)).catch(() => [])).toEqual([]);
+    expect(await readdir(join(trail.folder, place)).catch(() => [])).toEqual([]);
   }
   await expectWholeAfterwards(5_000);
 });
 
 test("an export that is killed (-9) in the middle of a file leaves no plaintext and is finished by the next one", async () => {
-  await addRows(client, 150_000, "plaintext-marker");
+  await addRows(trail.client, 150_000, "plaintext-marker");
   env = { ...env, AUDIT_MAX_PART_MB: "2147" };
   const child = spawn(FETTLE, ["export"], { env, stdio: "ignore" });
   const halfWritten = async () =>
-    (await readdir(join(folder.path, "work")).catch(() => [])).filter((name) =>
+    (await readdir(join(trail.folder, "work")).catch(() => [])).filter((name) =>
       name.endsWith(".part"),
     );
   for (let n = 0; n < 600 && (await halfWritten()).length === 0; n++) await systemClock.sleep(20);
@@ -152,8 +144,8 @@ test("an export that is killed (-9) in the middle of a file leaves no plaintext 
   await once(child, "close");
 
   expect(await halfWritten()).toHaveLength(1);
-  expect(await readdir(join(folder.path, "out")).catch(() => [])).toEqual([]);
-  const grep = promisify(execFile)("grep", ["-rl", "plaintext-marker", folder.path]);
+  expect(await readdir(join(trail.folder, "out")).catch(() => [])).toEqual([]);
+  const grep = promisify(execFile)("grep", ["-rl", "plaintext-marker", trail.folder]);
   await expect(grep).rejects.toMatchObject({ code: 1 }); // found nowhere
   // The server frees the lock when it notices that the process is gone.
   await expectWholeAfterwards(150_000);

@@ -4,25 +4,22 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
-import type pg from "pg";
-import { openWrappers } from "../../exporter/adapters/kms/open.ts";
-import { crc32c } from "../../exporter/crc32c.ts";
 import { decryptFile, exportOnce, readKmsConfig } from "../../exporter/main.ts";
-import type { KeyWrapper } from "../../exporter/types.ts";
+import { openWrappers } from "../../lib/adapters/kms/open.ts";
+import { crc32c } from "../../lib/crc32c.ts";
+import type { KeyWrapper } from "../../lib/envelope/types.ts";
 import { silentLog } from "../../lib/log.ts";
 import { startAwsKms, startAzureVault, startGcpKms, type FakeKms } from "../fakes/kms.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { programPath } from "../servers/unprivileged.ts";
-import { addRows, column, connectTo, folderConfig, parseCsv, tempFolder } from "./given.ts";
+import { givenTrail, type Trail } from "./given-trail.ts";
+import { addRows, column, folderConfig, parseCsv, tempFolder } from "./given.ts";
 
 const ACCOUNT = { accessKeyId: "AKIDEXAMPLE", secretAccessKey: "wJalrXUtnFEMI/K7MDENG" };
 
 let aws: Awaited<ReturnType<typeof startAwsKms>>;
 let gcp: Awaited<ReturnType<typeof startGcpKms>>;
 let azure: Awaited<ReturnType<typeof startAzureVault>>;
-let database: TestDatabase;
-let client: pg.Client;
-let folder: Awaited<ReturnType<typeof tempFolder>>;
+let trail: Trail;
 
 let certificate: { key: string; cert: string; certFile: string };
 let certificates: Awaited<ReturnType<typeof tempFolder>>;
@@ -43,14 +40,10 @@ beforeEach(async () => {
   aws = await startAwsKms(ACCOUNT);
   gcp = await startGcpKms();
   azure = await startAzureVault(certificate);
-  folder = await tempFolder();
-  database = await createTestDatabase();
-  client = await connectTo(database.url);
+  trail = await givenTrail();
 });
 afterEach(async () => {
-  await client.end();
-  await database.drop();
-  await folder.remove();
+  await trail.remove();
   for (const fake of [aws, gcp, azure]) await fake.stop();
 });
 
@@ -75,7 +68,7 @@ const variables = () => ({
 });
 
 const config = async (more: Readonly<Record<string, string>> = {}) =>
-  folderConfig(folder.path, database.url, { ...variables(), AUDIT_LOCAL_KEY_FILE: "", ...more });
+  folderConfig(trail.folder, trail.url, { ...variables(), AUDIT_LOCAL_KEY_FILE: "", ...more });
 
 interface Envelope {
   readonly wrapped_keys: Record<string, string>;
@@ -97,7 +90,7 @@ function onlyFor(cloud: (typeof CLOUDS)[number]) {
 }
 
 test("three clouds wrap one data key, the envelope names their key versions, and each alone opens it", async () => {
-  await addRows(client, 3, "in the clouds");
+  await addRows(trail.client, 3, "in the clouds");
 
   const { receipts } = await exportOnce(await config(), silentLog);
 
@@ -111,7 +104,7 @@ test("three clouds wrap one data key, the envelope names their key versions, and
   });
   azure.rotate();
   for (const cloud of CLOUDS) {
-    const output = join(folder.path, cloud);
+    const output = join(trail.folder, cloud);
     await decryptFile({ file: location, kms: readKmsConfig(onlyFor(cloud)), output });
     const rows = parseCsv(await readFile(output, "utf8"));
     expect(column(rows, "actor")).toEqual(["in the clouds", "in the clouds", "in the clouds"]);
@@ -119,7 +112,7 @@ test("three clouds wrap one data key, the envelope names their key versions, and
 });
 
 test("an encryption context of AWS is bound to the key: without it, or with another one, the file stays closed", async () => {
-  await addRows(client, 1, "in context");
+  await addRows(trail.client, 1, "in context");
   const context = { AWS_KMS_ENCRYPTION_CONTEXT: "app=fettle, purpose=audit=trail" };
   const only = { GCP_KMS_KEY: "", AZURE_KV_KEY_ID: "" };
 
@@ -130,14 +123,14 @@ test("an encryption context of AWS is bound to the key: without it, or with anot
   expect(await envelopeAt(file)).toMatchObject({ encryption_context: { aws_kms: bound } });
   const openWith = async (more: Readonly<Record<string, string>>) => {
     const kms = readKmsConfig({ ...onlyFor("aws_kms"), ...more });
-    return decryptFile({ file, kms, output: join(folder.path, "opened") });
+    return decryptFile({ file, kms, output: join(trail.folder, "opened") });
   };
   await expect(openWith({})).rejects.toThrow(
     "InvalidCiphertextException (it was wrapped with AWS_KMS_ENCRYPTION_CONTEXT=app=fettle,purpose=audit=trail)",
   );
   await expect(openWith({ AWS_KMS_ENCRYPTION_CONTEXT: "app=other" })).rejects.toThrow("Invalid");
   await openWith({ AWS_KMS_ENCRYPTION_CONTEXT: "purpose=audit=trail,app=fettle" });
-  const rows = parseCsv(await readFile(join(folder.path, "opened"), "utf8"));
+  const rows = parseCsv(await readFile(join(trail.folder, "opened"), "utf8"));
   expect(column(rows, "actor")).toEqual(["in context"]);
 });
 
@@ -157,13 +150,13 @@ test.each(
 )(
   "with %s %s nothing is exported unless a quorum allows it, and nothing half-written stays",
   async (cloud, fault) => {
-    await addRows(client, 2);
+    await addRows(trail.client, 2);
     fakeOf(cloud).fault = fault;
 
     await expect(exportOnce(await config(), silentLog)).rejects.toThrow(
       new RegExp(`wrapping key ${cloud} .*2 of 3 wrapping keys`, "s"),
     );
-    expect(await readdir(join(folder.path, "work"))).toEqual([]);
+    expect(await readdir(join(trail.folder, "work"))).toEqual([]);
     const result = await exportOnce(await config({ AUDIT_KMS_QUORUM: "2" }), silentLog);
 
     expect(result).toMatchObject({ outcome: "exported", resumed: true, rows: 2 });
@@ -208,7 +201,7 @@ test("an AWS account that is not the key's is refused, as its signature is not r
 });
 
 test("without the right to decrypt the self-test can be left out", async () => {
-  await addRows(client, 1);
+  await addRows(trail.client, 1);
   const seen = () => aws.calls.filter((call) => call.endsWith("Decrypt")).length;
 
   await exportOnce(await config({ AUDIT_KMS_SELFTEST: "off" }), silentLog);

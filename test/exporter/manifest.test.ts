@@ -1,11 +1,10 @@
 import { execFile } from "node:child_process";
-import { createPublicKey, generateKeyPairSync, randomInt } from "node:crypto";
+import { generateKeyPairSync, randomInt } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { generateKey } from "openpgp";
-import type pg from "pg";
 import {
   exportOnce,
   verifyFiles,
@@ -15,35 +14,27 @@ import {
 import { signNote } from "../../lib/signed-note.ts";
 import { armFailpoint } from "../../lib/failpoint.ts";
 import { silentLog } from "../../lib/log.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { openEnvelopeByPython } from "../servers/python.ts";
 import { programPath } from "../servers/unprivileged.ts";
-import { addRows, connectTo, folderConfig, parseCsv, tempFolder } from "./given.ts";
+import { givenSigningKey, type SigningKey } from "./given-signing.ts";
+import { givenTrail, type Trail } from "./given-trail.ts";
+import { addRows, folderConfig, parseCsv } from "./given.ts";
 
-let database: TestDatabase;
-let client: pg.Client;
-let folder: Awaited<ReturnType<typeof tempFolder>>;
-const { privateKey } = generateKeyPairSync("ed25519");
+let trail: Trail;
+let key: SigningKey;
 
 beforeEach(async () => {
-  folder = await tempFolder();
-  database = await createTestDatabase();
-  client = await connectTo(database.url);
-  const pem = privateKey.export({ format: "pem", type: "pkcs8" });
-  await writeFile(join(folder.path, "sign.pem"), pem, { mode: 0o600 });
-  const pub = createPublicKey(privateKey).export({ format: "pem", type: "spki" });
-  await writeFile(join(folder.path, "sign.pub"), pub);
+  trail = await givenTrail();
+  key = await givenSigningKey(trail.folder);
 });
 afterEach(async () => {
   armFailpoint(undefined);
-  await client.end();
-  await database.drop();
-  await folder.remove();
+  await trail.remove();
 });
 
 async function signingConfig(more: Readonly<Record<string, string>> = {}): Promise<ExporterConfig> {
-  return folderConfig(folder.path, database.url, {
-    AUDIT_SIGNING_KEY_FILE: join(folder.path, "sign.pem"),
+  return folderConfig(trail.folder, trail.url, {
+    AUDIT_SIGNING_KEY_FILE: key.file,
     ...more,
   });
 }
@@ -54,13 +45,13 @@ async function check(
 ): Promise<CheckReport> {
   return verifyFiles({
     files,
-    publicKeyFile: join(folder.path, "sign.pub"),
-    localKeyFile: join(folder.path, "kek"),
+    publicKeyFile: key.publicKeyFile,
+    localKeyFile: join(trail.folder, "kek"),
     ...more,
   });
 }
 
-const out = (name = "") => join(folder.path, "out", name);
+const out = (name = "") => join(trail.folder, "out", name);
 const nameOf = async (pattern: RegExp) => {
   const found = (await readdir(out())).filter((name) => pattern.test(name));
   expect(found).toHaveLength(1);
@@ -69,7 +60,7 @@ const nameOf = async (pattern: RegExp) => {
 
 test("a large export comes in parts that the guide opens, and its manifest proves them and their rows", async () => {
   const config = await signingConfig({ AUDIT_MAX_PART_MB: "1" });
-  await addRows(client, 10_000);
+  await addRows(trail.client, 10_000);
 
   const result = await exportOnce(config, silentLog);
 
@@ -82,7 +73,7 @@ test("a large export comes in parts that the guide opens, and its manifest prove
   ]);
   const rows: (string | null)[][] = [];
   for (const { name } of result.files.slice(0, -1)) {
-    const opened = await openEnvelopeByPython(out(name), join(folder.path, "kek"), folder.path);
+    const opened = await openEnvelopeByPython(out(name), join(trail.folder, "kek"), trail.folder);
     const bytes = await readFile(opened);
     expect(bytes.length).toBeLessThanOrEqual(1_000_000);
     rows.push(...parseCsv(bytes.toString("utf8")).slice(1));
@@ -93,7 +84,7 @@ test("a large export comes in parts that the guide opens, and its manifest prove
   expect(report.manifests).toMatchObject([{ sequence: 1, rows: 10_000, rowsChecked: true }]);
   const blind = await check([out()], { localKeyFile: undefined });
   expect(blind).toMatchObject({ problems: [], manifests: [{ rowsChecked: false }] });
-  expect(await readdir(join(folder.path, "work"))).toEqual([]);
+  expect(await readdir(join(trail.folder, "work"))).toEqual([]);
 });
 
 test.each([
@@ -108,16 +99,16 @@ test.each([
   "an export in parts that dies at %s (%i) is finished with the same rows, under one manifest",
   async (point, nth) => {
     const config = await signingConfig({ AUDIT_MAX_PART_MB: "1" });
-    await addRows(client, 10_000);
+    await addRows(trail.client, 10_000);
     armFailpoint(`${point}:${nth}:throw`);
     await expect(exportOnce(config, silentLog)).rejects.toThrow("failpoint");
     armFailpoint(undefined);
-    await addRows(client, 5);
+    await addRows(trail.client, 5);
 
     const result = await exportOnce(config, silentLog);
 
     expect(result).toMatchObject({ outcome: "exported", resumed: true, rows: 10_000 });
-    expect(await readdir(join(folder.path, "work"))).toEqual([]);
+    expect(await readdir(join(trail.folder, "work"))).toEqual([]);
     expect(await check([out()])).toMatchObject({
       filesChecked: 3,
       problems: [],
@@ -128,24 +119,24 @@ test.each([
 
 test("parts that were ready are not built again, and reading goes on behind them", async () => {
   const config = await signingConfig({ AUDIT_MAX_PART_MB: "1" });
-  await addRows(client, 10_000);
+  await addRows(trail.client, 10_000);
   armFailpoint("export-part-built:2:throw");
   await expect(exportOnce(config, silentLog)).rejects.toThrow("failpoint");
   armFailpoint(undefined);
-  const built = await client.query("SELECT file_name FROM audit_export_builds");
+  const built = await trail.client.query("SELECT file_name FROM audit_export_builds");
   const larger = await signingConfig({ AUDIT_MAX_PART_MB: "2" }); // the plan keeps the size it began with
 
   await exportOnce(larger, silentLog);
 
   expect(built.rowCount).toBe(2);
-  const all = await client.query("SELECT file_name FROM audit_export_builds");
+  const all = await trail.client.query("SELECT file_name FROM audit_export_builds");
   expect(all.rowCount).toBe(3);
 });
 
 test("a run without new rows leaves a manifest that says so, and the chain goes on", async () => {
   const config = await signingConfig();
   const first = await exportOnce(config, silentLog);
-  await addRows(client, 3);
+  await addRows(trail.client, 3);
   await exportOnce(config, silentLog);
   const none = await exportOnce(config, silentLog);
 
@@ -165,11 +156,11 @@ test("a run without new rows leaves a manifest that says so, and the chain goes 
 /** Two exports of four rows, opened: what a reader of the archive has. */
 async function archive(): Promise<{ csv: string; folder: string }> {
   const config = await signingConfig({ AUDIT_ENCRYPTION: "off" });
-  await addRows(client, 4, "first");
+  await addRows(trail.client, 4, "first");
   await exportOnce(config, silentLog);
-  await addRows(client, 4, "second");
+  await addRows(trail.client, 4, "second");
   await exportOnce(config, silentLog);
-  await addRows(client, 4, "third");
+  await addRows(trail.client, 4, "third");
   await exportOnce(config, silentLog);
   const csv = await nameOf(/^audit-\d{8}\.2\.csv$/);
   return { csv, folder: out() };
@@ -222,14 +213,14 @@ test("a rewritten chain is found: another key, a manifest taken out, one replace
   const forged = text.replace('"rows": 4', '"rows": 5');
   const stranger = generateKeyPairSync("ed25519").privateKey;
   const problemsAfter = async (change: () => Promise<void>, more = {}) => {
-    const copy = join(folder.path, "copy");
+    const copy = join(trail.folder, "copy");
     await rm(copy, { recursive: true, force: true });
     await mkdir(copy);
     for (const name of await readdir(out())) await copyFile(out(name), join(copy, name));
     await change();
     return (await check([copy], more)).problems.join("\n");
   };
-  const copied = (name: string) => join(folder.path, "copy", name);
+  const copied = (name: string) => join(trail.folder, "copy", name);
 
   expect(
     await problemsAfter(async () =>
@@ -239,7 +230,7 @@ test("a rewritten chain is found: another key, a manifest taken out, one replace
   expect(await problemsAfter(async () => rm(copied(second)))).toMatch(/manifest 2 is missing/);
   expect(
     await problemsAfter(async () =>
-      writeFile(copied(second), signNote(forged, "fettle-audit", privateKey)),
+      writeFile(copied(second), signNote(forged, "fettle-audit", key.privateKey)),
     ),
   ).toMatch(/manifest 3: the one before it is not the one that it names; the chain was rewritten/);
   const cutOff = async () => {
@@ -249,7 +240,7 @@ test("a rewritten chain is found: another key, a manifest taken out, one replace
   expect(await problemsAfter(cutOff)).toBe(""); // from inside nothing is wrong: so the head is noted elsewhere
   expect(await problemsAfter(cutOff, { head })).toMatch(/the end of the chain was cut off/);
   const previous = out(first);
-  await rm(join(folder.path, "copy"), { recursive: true });
+  await rm(join(trail.folder, "copy"), { recursive: true });
   const later = [out(second), out(second.replace("manifest.note", "csv"))];
   expect((await check(later, { previous })).problems).toEqual([]);
   expect((await check(later, { previous: out(third) })).problems.join()).toMatch(/two that differ/);
@@ -258,15 +249,16 @@ test("a rewritten chain is found: another key, a manifest taken out, one replace
 test("the Python of the documentation computes the manifest's root from the CSVs", async () => {
   const config = await signingConfig({ AUDIT_ENCRYPTION: "off", AUDIT_MAX_PART_MB: "1" });
   for (const value of [null, "", "'", "=1", "''+2", 'a "b",\nc', "žut 🛠"]) {
-    await client.query("INSERT INTO runbooks_audit (event, actor, action) VALUES ('x', 'a', $1)", [
-      value,
-    ]);
+    await trail.client.query(
+      "INSERT INTO runbooks_audit (event, actor, action) VALUES ('x', 'a', $1)",
+      [value],
+    );
   }
-  await addRows(client, 5_000);
+  await addRows(trail.client, 5_000);
   const { files } = await exportOnce(config, silentLog);
   const [first = "", second = "", manifest = ""] = files.map(({ name }) => out(name));
   const guide = await readFile(join(import.meta.dirname, "../../docs/exporter.md"), "utf8");
-  const program = join(folder.path, "root.py");
+  const program = join(trail.folder, "root.py");
   await writeFile(program, /```python\n([\s\S]*?)```/.exec(guide)?.[1] ?? "");
 
   const { stdout } = await promisify(execFile)(programPath("PYTHON"), [program, first, second]);
@@ -295,26 +287,34 @@ test("1,000 random byte flips in each artefact are all found", async () => {
     AUDIT_PGP_PUBLIC_KEY: publicKey,
     AUDIT_PGP_DELETE_PLAINTEXT: "false",
     AUDIT_KMS_DELETE_ORIGINAL: "false",
+    AUDIT_JSONL: "on",
   });
-  await addRows(client, 5);
+  await addRows(trail.client, 5);
   const { files } = await exportOnce(config, silentLog);
   expect(files.map(({ name }) => name.replace(/^audit-\d+\./, ""))).toEqual([
-    "csv.gpg.envelope.json",
-    "csv",
-    "csv.gpg",
+    ...["csv.gpg.envelope.json", "csv", "csv.gpg"],
+    ...["jsonl.gpg.envelope.json", "jsonl", "jsonl.gpg"],
     "manifest.note",
   ]);
-  for (const { name } of files) {
-    const original = await readFile(out(name));
+  const [sealed, note] = [files.slice(0, -1), files.slice(-1)].map((list) =>
+    list.map(({ name }) => name),
+  );
+  // Without the manifest nothing can be said of the others, so they are flipped all at once, and it by itself.
+  for (const names of [sealed ?? [], note ?? []]) {
+    const originals = await Promise.all(names.map(async (name) => readFile(out(name))));
     for (let n = 0; n < 1_000; n++) {
-      const flipped = Buffer.from(original);
-      const at = randomInt(flipped.length);
-      flipped.writeUInt8((flipped[at] ?? 0) ^ (1 << randomInt(8)), at);
-      await writeFile(out(name), flipped);
+      const places = originals.map(({ length }) => randomInt(length));
+      for (const [index, name] of names.entries()) {
+        const flipped = Buffer.from(originals[index] ?? "");
+        const at = places[index] ?? 0;
+        flipped.writeUInt8((flipped[at] ?? 0) ^ (1 << randomInt(8)), at);
+        await writeFile(out(name), flipped);
+      }
       const { problems } = await check([out()], { localKeyFile: undefined });
-      expect([name, at, problems.length > 0]).toEqual([name, at, true]);
+      const unseen = names.filter((name) => !problems.some((text) => text.startsWith(`${name}: `)));
+      expect([places, unseen]).toEqual([places, []]);
     }
-    await writeFile(out(name), original);
+    for (const [index, name] of names.entries()) await writeFile(out(name), originals[index] ?? "");
   }
   expect((await check([out()])).problems).toEqual([]);
 });

@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { COLUMN_NAMES, csvOf, type TextRow } from "../../exporter/csv.ts";
+import { PartCutter } from "../../exporter/cut-parts.ts";
 import { jsonLines } from "../../exporter/json-lines.ts";
 import { LeafEncoder } from "../../exporter/leaf.ts";
 import { PartSplitter } from "../../exporter/parts.ts";
@@ -76,7 +77,7 @@ test("parts are whole CSVs whose rows together are all rows in order, wherever t
       fc.integer({ min: 1, max: 2_000 }),
       fc.integer({ min: 1, max: 400 }),
       async (all, partBytes, pieceSize) => {
-        const csv = Buffer.from(csvOf(all, "escape"));
+        const csv = csvOf(all, "escape").csv;
         const header = Buffer.from(`${COLUMN_NAMES.join(",")}\n`);
 
         const { parts, seen } = await splitAll(csv, partBytes, pieceSize);
@@ -98,7 +99,7 @@ test("parts are whole CSVs whose rows together are all rows in order, wherever t
 });
 
 test("rows that end in the middle of one are refused", async () => {
-  const csv = Buffer.from(csvOf([row(0, ["a"])], "escape"));
+  const csv = csvOf([row(0, ["a"])], "escape").csv;
 
   await expect(splitAll(csv.subarray(0, -1), 1_000, 7)).rejects.toThrow("in the middle of one");
   await expect(splitAll(Buffer.from("id,xid"), 1_000, 7)).rejects.toThrow("no header");
@@ -107,10 +108,9 @@ test("rows that end in the middle of one are refused", async () => {
 test("JSON lines have the raw values, and detail as it is stored", async () => {
   await fc.assert(
     fc.asyncProperty(rows, fc.constantFrom("escape", "off"), async (all, formula) => {
-      const csv = Buffer.from(csvOf(all, formula));
-      const splitter = new PartSplitter(inPieces(csv, 50), { partBytes: 1e6 });
+      const cutter = new PartCutter(Readable.from([csvOf(all, formula)]), 1e6);
       const pieces: Buffer[] = [];
-      for await (const piece of jsonLines(splitter.part(), formula)) pieces.push(piece);
+      for await (const piece of jsonLines(cutter.part(), formula)) pieces.push(piece);
 
       const lines = Buffer.concat(pieces).toString("utf8").split("\n").slice(0, -1);
       expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual(

@@ -4,17 +4,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import type { BackupManifest } from "../../exporter/backup-manifest.ts";
 import { restoreBackup } from "../../exporter/restore-backup.ts";
 
 let folder: string;
+let manifest: BackupManifest;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "restore-"));
   await writeFile(join(folder, "one.envelope.json"), "sealed");
   const sha256 = createHash("sha256").update("sealed").digest("hex");
   const at = new Date(0).toISOString();
-  const manifest = {
-    format: "fettle-backup-1",
+  manifest = {
+    format: "fettle-backup-manifest/1",
+    name: "backup-19700101T000000Z",
     id: randomUUID(),
     database: { system: "1", name: "fettle" },
     startedAt: at,
@@ -24,7 +27,6 @@ beforeAll(async () => {
     dumpBytes: 9,
     parts: [{ name: "one.envelope.json", bytes: 6, sha256 }],
   };
-  await writeFile(join(folder, "manifest.json"), JSON.stringify(manifest));
 });
 afterAll(async () => rm(folder, { recursive: true }));
 
@@ -47,7 +49,7 @@ test.each([
       restore: () => ({ stdin, ended: Promise.resolve(), abandon: () => undefined }),
     };
 
-    const outcome = await restoreBackup(folder, deps).then(
+    const outcome = await restoreBackup({ folder, manifest }, deps).then(
       () => "good",
       (error: unknown) => String(error),
     );

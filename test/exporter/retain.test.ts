@@ -1,63 +1,56 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import type pg from "pg";
 import { postgresArchive } from "../../exporter/adapters/postgres-archive.ts";
 import { exportOnce, readExporterConfig, retainExports } from "../../exporter/main.ts";
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase } from "../../lib/postgres.ts";
 import { startS3, type FakeS3 } from "../fakes/s3.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { addRows, connectTo, localKeyFile, tempFolder } from "./given.ts";
+import { givenTrail, type Trail } from "./given-trail.ts";
+import { addRows, localKeyFile } from "./given.ts";
 
 let s3: FakeS3;
-let database: TestDatabase;
-let client: pg.Client;
-let folder: Awaited<ReturnType<typeof tempFolder>>;
+let trail: Trail;
 
 beforeAll(async () => {
   s3 = await startS3("audit");
   // The SDK's own chain reads these; nothing of ours does.
   process.env["AWS_ACCESS_KEY_ID"] = s3.key.accessKeyId;
   process.env["AWS_SECRET_ACCESS_KEY"] = s3.key.secretAccessKey;
-  folder = await tempFolder();
-  database = await createTestDatabase();
-  client = await connectTo(database.url);
+  trail = await givenTrail();
 });
 afterAll(async () => {
   delete process.env["AWS_ACCESS_KEY_ID"];
   delete process.env["AWS_SECRET_ACCESS_KEY"];
-  await client.end();
-  await database.drop();
-  await folder.remove();
+  await trail.remove();
   await s3.stop();
 });
 
 async function auditRows<T>(event: string): Promise<readonly T[]> {
   const sql = "SELECT detail FROM runbooks_audit WHERE event = $1 ORDER BY id";
-  const { rows } = await client.query<{ detail: T }>(sql, [event]);
+  const { rows } = await trail.client.query<{ detail: T }>(sql, [event]);
   return rows.map(({ detail }) => detail);
 }
 
 test("of an export whose second file is held the first one is recorded as gone, and the held one is named", async () => {
   const config = readExporterConfig({
-    AIOPS_DATABASE_URL: database.url,
-    AUDIT_WORK_DIR: `${folder.path}/work`,
+    AIOPS_DATABASE_URL: trail.url,
+    AUDIT_WORK_DIR: `${trail.folder}/work`,
     AUDIT_ENC_MODE: "kms",
-    AUDIT_LOCAL_KEY_FILE: await localKeyFile(folder.path),
+    AUDIT_LOCAL_KEY_FILE: await localKeyFile(trail.folder),
     AUDIT_MAX_PART_MB: "1",
     AUDIT_S3_BUCKET: "audit",
     AUDIT_S3_REGION: "eu-central-1",
     AUDIT_S3_ENDPOINT: s3.url,
     AUDIT_S3_RETENTION_DAYS: "30",
   });
-  await addRows(client, 5_000);
+  await addRows(trail.client, 5_000);
   const { exportId = "", files } = await exportOnce(config, silentLog);
   const [first = "", second = ""] = files.map(({ name }) => name);
   for (let n = 0; n < 3; n++) {
-    await addRows(client, 1);
+    await addRows(trail.client, 1);
     await exportOnce(config, silentLog);
   }
   const sql = "UPDATE audit_exports SET cutoff = now() - interval '99 days' WHERE export_id = $1";
-  await client.query(sql, [exportId]);
+  await trail.client.query(sql, [exportId]);
   s3.setLock(second, "COMPLIANCE 2099-01-01T00:00:00.000Z");
 
   const held = await retainExports(config, false, silentLog);
@@ -81,7 +74,7 @@ test("of an export whose second file is held the first one is recorded as gone, 
 }, 60_000);
 
 test("however many exports are held, the row in the audit trail stays small", async () => {
-  const pool = openDatabase({ url: database.url, applicationName: "test", max: 1 }, silentLog);
+  const pool = openDatabase({ url: trail.url, applicationName: "test", max: 1 }, silentLog);
   const held = Array.from({ length: 500 }, (_, n) => ({
     exportId: `00000000-0000-0000-0000-${String(n).padStart(12, "0")}`,
     name: `audit-${n}`,

@@ -1,37 +1,30 @@
-import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { generateKey } from "openpgp";
-import type pg from "pg";
 import { decryptFile, exportOnce, verifyFiles } from "../../exporter/main.ts";
 import { silentLog } from "../../lib/log.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { addRows, column, connectTo, folderConfig, parseCsv, tempFolder } from "./given.ts";
+import { givenSigningKey } from "./given-signing.ts";
+import { givenTrail, type Trail } from "./given-trail.ts";
+import { addRows, column, folderConfig, parseCsv } from "./given.ts";
 
-let database: TestDatabase;
-let client: pg.Client;
-let folder: Awaited<ReturnType<typeof tempFolder>>;
+let trail: Trail;
 
 beforeEach(async () => {
-  folder = await tempFolder();
-  database = await createTestDatabase();
-  client = await connectTo(database.url);
+  trail = await givenTrail();
 });
 afterEach(async () => {
-  await client.end();
-  await database.drop();
-  await folder.remove();
+  await trail.remove();
 });
 
-const out = (name = "") => join(folder.path, "out", name);
+const out = (name = "") => join(trail.folder, "out", name);
 const named = async () => (await readdir(out())).map((name) => name.replace(/\d{8}\./, "D."));
 
 /** Two recipients, their private keys in files `ana` and `ivo`. */
 async function twoRecipients(): Promise<{ keys: string; fingerprints: string[] }> {
   const people = ["ana", "ivo"].map(async (name) => {
     const { publicKey, privateKey } = await generateKey({ userIDs: [{ name }], format: "object" });
-    await writeFile(join(folder.path, name), privateKey.armor());
+    await writeFile(join(trail.folder, name), privateKey.armor());
     return { armored: publicKey.armor(), fingerprint: publicKey.getFingerprint().toUpperCase() };
   });
   const both = await Promise.all(people);
@@ -44,9 +37,9 @@ async function twoRecipients(): Promise<{ keys: string; fingerprints: string[] }
 async function open(name: string, person: string) {
   const opened = await decryptFile({
     file: out(name),
-    localKeyFile: join(folder.path, "kek"),
-    pgpPrivateKeyFile: join(folder.path, person),
-    output: join(folder.path, `opened-by-${person}-${name}`),
+    localKeyFile: join(trail.folder, "kek"),
+    pgpPrivateKeyFile: join(trail.folder, person),
+    output: join(trail.folder, `opened-by-${person}-${name}`),
   });
   return { ...opened, text: await readFile(opened.path ?? "", "utf8") };
 }
@@ -54,8 +47,8 @@ async function open(name: string, person: string) {
 test("several recipients get a file each, which nobody else opens, unless one file for all is asked for", async () => {
   const { keys, fingerprints } = await twoRecipients();
   const variables = { AUDIT_ENC_MODE: "pgp", AUDIT_PGP_PUBLIC_KEYS: keys };
-  await addRows(client, 3, "first");
-  await exportOnce(await folderConfig(folder.path, database.url, variables), silentLog);
+  await addRows(trail.client, 3, "first");
+  await exportOnce(await folderConfig(trail.folder, trail.url, variables), silentLog);
   const [ana = "", ivo = ""] = fingerprints.map((fingerprint) => fingerprint.slice(-16));
 
   expect((await named()).toSorted()).toEqual(
@@ -65,10 +58,10 @@ test("several recipients get a file each, which nobody else opens, unless one fi
   expect((await open(forAna, "ana")).name).toMatch(/^audit-\d{8}\.csv$/);
   await expect(open(forAna, "ivo")).rejects.toThrow("encrypted to key");
 
-  await addRows(client, 3, "second");
+  await addRows(trail.client, 3, "second");
   const single = { ...variables, AUDIT_PGP_SINGLE_FILE: "on" };
   const { files } = await exportOnce(
-    await folderConfig(folder.path, database.url, single),
+    await folderConfig(trail.folder, trail.url, single),
     silentLog,
   );
   expect(files.map(({ name }) => name.replace(/\d{8}\./, "D."))).toEqual(["audit-D.2.csv.gpg"]);
@@ -80,13 +73,13 @@ test("several recipients get a file each, which nobody else opens, unless one fi
 
 test("gpg on request: one file for all, armored with the comment, the same rows", async () => {
   const { keys } = await twoRecipients();
-  const config = await folderConfig(folder.path, database.url, {
+  const config = await folderConfig(trail.folder, trail.url, {
     AUDIT_ENC_MODE: "pgp",
     AUDIT_GPG_CLI: "on",
     AUDIT_PGP_PUBLIC_KEYS: keys,
     AUDIT_PGP_COMMENT: "Fettle audit, 2025",
   });
-  await addRows(client, 3, "by gpg");
+  await addRows(trail.client, 3, "by gpg");
 
   const { files } = await exportOnce(config, silentLog);
 
@@ -101,13 +94,8 @@ test("gpg on request: one file for all, armored with the comment, the same rows"
 
 test("zstd, OpenPGP, envelope and JSON lines together, and the manifest sees through all of it", async () => {
   const { keys } = await twoRecipients();
-  const { privateKey } = generateKeyPairSync("ed25519");
-  const sign = join(folder.path, "sign.pem");
-  await writeFile(sign, privateKey.export({ format: "pem", type: "pkcs8" }), { mode: 0o600 });
-  const publicKeyFile = join(folder.path, "sign.pub");
-  const pub = createPublicKey(privateKey).export({ format: "pem", type: "spki" });
-  await writeFile(publicKeyFile, pub);
-  const config = await folderConfig(folder.path, database.url, {
+  const { file: sign, publicKeyFile } = await givenSigningKey(trail.folder);
+  const config = await folderConfig(trail.folder, trail.url, {
     AUDIT_ENC_MODE: "pgp+kms",
     AUDIT_PGP_PUBLIC_KEYS: keys,
     AUDIT_PGP_SINGLE_FILE: "on",
@@ -116,7 +104,7 @@ test("zstd, OpenPGP, envelope and JSON lines together, and the manifest sees thr
     AUDIT_MAX_PART_MB: "1",
     AUDIT_SIGNING_KEY_FILE: sign,
   });
-  await addRows(client, 6_000, "=formula");
+  await addRows(trail.client, 6_000, "=formula");
 
   const result = await exportOnce(config, silentLog);
 
@@ -148,12 +136,37 @@ test("zstd, OpenPGP, envelope and JSON lines together, and the manifest sees thr
   const report = await verifyFiles({
     files: [out()],
     publicKeyFile,
-    localKeyFile: join(folder.path, "kek"),
-    pgpPrivateKeyFile: join(folder.path, "ana"),
+    localKeyFile: join(trail.folder, "kek"),
+    pgpPrivateKeyFile: join(trail.folder, "ana"),
   });
   expect(report).toMatchObject({
     problems: [],
     filesChecked: 4,
     manifests: [{ rows: 6_000, rowsChecked: true }],
   });
+});
+
+test("a recipient whose key has expired stops the export before a row is read; with another key the next run is whole", async () => {
+  const day = 86_400;
+  const old = await generateKey({
+    userIDs: [{ name: "Old" }],
+    date: new Date(Date.now() - 7 * day * 1000),
+    keyExpirationTime: day,
+    format: "object",
+  });
+  const [fresh] = (await twoRecipients()).keys.split(",");
+  const fingerprint = old.publicKey.getFingerprint().toUpperCase();
+  const exportTo = async (keys: string) => {
+    const variables = { AUDIT_ENC_MODE: "pgp", AUDIT_PGP_PUBLIC_KEYS: keys };
+    return exportOnce(await folderConfig(trail.folder, trail.url, variables), silentLog);
+  };
+  await addRows(trail.client, 3);
+
+  // The others' keys are good: nobody is left out in silence.
+  const failing = exportTo(`${fresh ?? ""},${old.publicKey.armor()}`);
+
+  await expect(failing).rejects.toThrow(new RegExp(`${fingerprint} cannot be used.*expired`, "s"));
+  expect(await readdir(trail.folder)).not.toContain("out");
+  expect((await trail.client.query("SELECT FROM audit_exports")).rowCount).toBe(0);
+  expect(await exportTo(fresh ?? "")).toMatchObject({ outcome: "exported", rows: 3 });
 });

@@ -1,16 +1,18 @@
 import { execFile } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
+import SftpClient from "ssh2-sftp-client";
+import { useKeyObjects } from "../../exporter/adapters/sftp-keys.ts";
 import { sftpDestination, type SftpOptions } from "../../exporter/adapters/sftp.ts";
-import type { Artifact } from "../../exporter/types.ts";
 import { Secret } from "../../lib/secret.ts";
 import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
 import { programPath } from "../servers/unprivileged.ts";
+import { artifactOf, sftpOptions } from "./given-destination.ts";
 import { tempFolder } from "./given.ts";
 
 const run = promisify(execFile);
@@ -31,38 +33,12 @@ beforeEach(async () => {
 });
 afterEach(async () => folder.remove());
 
-function options(more: Partial<SftpOptions> = {}): SftpOptions {
-  return {
-    host: server.host,
-    port: server.port,
-    username: server.username,
-    password: undefined,
-    privateKey: new Secret(server.privateKey),
-    passphrase: undefined,
-    remoteDir: remote,
-    verify: "sha256",
-    hostKeys: { fingerprints: [server.hostKeySha256], knownHosts: undefined },
-    ...more,
-  };
-}
-
-async function artifact(name: string, content: Buffer): Promise<Artifact> {
-  const path = join(folder.path, name);
-  await writeFile(path, content);
-  const sha256 = createHash("sha256").update(content).digest("hex");
-  return {
-    name,
-    path,
-    exportId: "11111111-2222-3333-4444-555555555555",
-    bytes: content.length,
-    sha256,
-    plaintextBytes: 0,
-    plaintextSha256: "",
-    rows: 0,
-    knownSha256: new Set([sha256]),
-  };
-}
-
+const options = (more: Partial<SftpOptions> = {}): SftpOptions => ({
+  ...sftpOptions(server),
+  remoteDir: remote,
+  ...more,
+});
+const artifact = async (name: string, content: Buffer) => artifactOf(folder.path, name, content);
 const remoteFiles = async () => readdir(join(server.folder, remote));
 
 test.each([
@@ -78,6 +54,25 @@ test.each([
   expect(receipt.location).toBe(`sftp://${server.host}:${server.port}/${remote}/a`);
   expect(await remoteFiles()).toEqual(["a"]);
   expect((await readFile(join(server.folder, remote, "a"))).equals(content)).toBe(true);
+});
+
+test("ssh2 still has its keys where it is given key objects, and understands the server with them", async () => {
+  const client = new SftpClient();
+  try {
+    await client.connect({
+      host: server.host,
+      port: server.port,
+      username: server.username,
+      privateKey: server.privateKey,
+    });
+
+    expect(useKeyObjects(client)).toBe(true);
+
+    expect((await client.list(".")).map(({ name }) => name)).toContain(remote);
+    expect(useKeyObjects(client)).toBe(false); // they are no raw keys any more
+  } finally {
+    await client.end();
+  }
 });
 
 test("another host key is refused before anything is sent, and shown", async () => {

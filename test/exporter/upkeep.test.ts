@@ -1,9 +1,7 @@
-import { generateKeyPairSync } from "node:crypto";
 import { readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import { generateKey } from "openpgp";
-import type pg from "pg";
 import {
   drillExports,
   exportOnce,
@@ -13,12 +11,12 @@ import {
 } from "../../exporter/main.ts";
 import { silentLog } from "../../lib/log.ts";
 import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { addRows, connectTo, folderConfig, sftpVariables, tempFolder } from "./given.ts";
+import { givenExportOf } from "./given-aged.ts";
+import { givenSigningKey } from "./given-signing.ts";
+import { givenTrail, type Trail } from "./given-trail.ts";
+import { addRows, folderConfig, sftpVariables } from "./given.ts";
 
-let database: TestDatabase;
-let client: pg.Client;
-let folder: Awaited<ReturnType<typeof tempFolder>>;
+let trail: Trail;
 let sftp: SftpServer;
 
 beforeAll(async () => {
@@ -26,36 +24,27 @@ beforeAll(async () => {
 });
 afterAll(async () => sftp.stop());
 beforeEach(async () => {
-  folder = await tempFolder();
-  database = await createTestDatabase();
-  client = await connectTo(database.url);
+  trail = await givenTrail();
 });
 afterEach(async () => {
   for (const name of await readdir(sftp.folder)) await unlink(join(sftp.folder, name));
-  await client.end();
-  await database.drop();
-  await folder.remove();
+  await trail.remove();
 });
 
-const out = (name = "") => join(folder.path, "out", name);
+const out = (name = "") => join(trail.folder, "out", name);
 
 /** Exports of one row each, the first the oldest, so many days old. */
 async function exportsOfDays(config: ExporterConfig, ages: readonly number[]): Promise<string[]> {
   const names: string[] = [];
   for (const days of ages) {
-    await addRows(client, 1);
-    const { exportId, files } = await exportOnce(config, silentLog);
-    await client.query(
-      "UPDATE audit_exports SET cutoff = now() - $2 * interval '1 day' WHERE export_id = $1",
-      [exportId, days],
-    );
+    const { files } = await givenExportOf(days, trail, config);
     names.push(files[0]?.name ?? "");
   }
   return names;
 }
 
 test("retention takes away what is old and ours, after a dry run that touches nothing, and leaves a row in the audit trail", async () => {
-  const config = await folderConfig(folder.path, database.url, {
+  const config = await folderConfig(trail.folder, trail.url, {
     ...sftpVariables(sftp),
     AUDIT_EXPORT_DIR_RETENTION_DAYS: "30",
   });
@@ -74,7 +63,7 @@ test("retention takes away what is old and ours, after a dry run that touches no
     [...names.slice(3), "audit-20200101.csv"].toSorted(),
   );
   expect(await readdir(sftp.folder)).toHaveLength(6); // it has no retention
-  const { rows } = await client.query<{ target: string; files: string[] }>(
+  const { rows } = await trail.client.query<{ target: string; files: string[] }>(
     "SELECT target, detail->'files' AS files FROM runbooks_audit WHERE event = 'export_deleted' ORDER BY id",
   );
   expect(rows).toEqual(names.slice(0, 3).map((name) => ({ target: "folder", files: [name] })));
@@ -84,7 +73,7 @@ test("retention takes away what is old and ours, after a dry run that touches no
 });
 
 test("the newest three exports stay, however old they are", async () => {
-  const config = await folderConfig(folder.path, database.url, {
+  const config = await folderConfig(trail.folder, trail.url, {
     AUDIT_EXPORT_DIR_RETENTION_DAYS: "1",
   });
   const names = await exportsOfDays(config, [400, 300, 200, 100]);
@@ -99,15 +88,15 @@ test("a drill opens an earlier file of each destination with each key, and /metr
     userIDs: [{ name: "A" }],
     format: "object",
   });
-  await writeFile(join(folder.path, "private.asc"), privateKey.armor());
-  const config = await folderConfig(folder.path, database.url, {
+  await writeFile(join(trail.folder, "private.asc"), privateKey.armor());
+  const config = await folderConfig(trail.folder, trail.url, {
     ...sftpVariables(sftp),
     AUDIT_ENC_MODE: "pgp+kms",
     AUDIT_PGP_PUBLIC_KEY: publicKey.armor(),
-    AUDIT_DRILL_PGP_PRIVATE_KEY_FILE: join(folder.path, "private.asc"),
+    AUDIT_DRILL_PGP_PRIVATE_KEY_FILE: join(trail.folder, "private.asc"),
     AUDIT_EXPORT_CRON: "0 0 1 1 *",
   });
-  await addRows(client, 2);
+  await addRows(trail.client, 2);
   const { files } = await exportOnce(config, silentLog);
   const name = files[0]?.name;
   const fingerprint = publicKey.getFingerprint().toUpperCase();
@@ -124,7 +113,7 @@ test("a drill opens an earlier file of each destination with each key, and /metr
       })),
     ),
   );
-  expect(await readdir(join(folder.path, "work"))).toEqual([]);
+  expect(await readdir(join(trail.folder, "work"))).toEqual([]);
   const service = await startExporter(config, silentLog);
   const metrics = await (await fetch(`${service.url ?? ""}/metrics`)).text();
   await service.stop();
@@ -138,15 +127,13 @@ test("a drill opens an earlier file of each destination with each key, and /metr
 });
 
 test("with a signed manifest a drill computes its tree from the rows again, part by part", async () => {
-  const { privateKey } = generateKeyPairSync("ed25519");
-  const sign = join(folder.path, "sign.pem");
-  await writeFile(sign, privateKey.export({ format: "pem", type: "pkcs8" }), { mode: 0o600 });
-  const config = await folderConfig(folder.path, database.url, {
+  const { file: sign } = await givenSigningKey(trail.folder);
+  const config = await folderConfig(trail.folder, trail.url, {
     AUDIT_SIGNING_KEY_FILE: sign,
     AUDIT_MAX_PART_MB: "1",
     AUDIT_COMPRESS: "zstd",
   });
-  await addRows(client, 5_000);
+  await addRows(trail.client, 5_000);
   const { files } = await exportOnce(config, silentLog);
   const parts = files.filter(({ name }) => name.endsWith(".envelope.json")).map(({ name }) => name);
   expect(parts).toHaveLength(2);
@@ -161,7 +148,7 @@ test("with a signed manifest a drill computes its tree from the rows again, part
   expect(await problems()).toEqual([undefined, undefined]);
 
   // What was recorded is changed in place of the rows: the two can only be told apart by computing.
-  await client.query("UPDATE audit_manifests SET note = replace(note, $1, $2)", [
+  await trail.client.query("UPDATE audit_manifests SET note = replace(note, $1, $2)", [
     /"root": "(.)/.exec(await note())?.[0],
     `"root": "${/"root": "0/.test(await note()) ? "1" : "0"}`,
   ]);
@@ -169,7 +156,7 @@ test("with a signed manifest a drill computes its tree from the rows again, part
     undefined,
     "the root of its rows is not the one that the manifest names",
   ]);
-  await client.query(
+  await trail.client.query(
     "UPDATE audit_export_parts SET tree_edge[1] = translate(tree_edge[1], '0123', '1230') WHERE part = 1",
   );
   const wrong = "its rows do not give the tree that was recorded";
@@ -177,26 +164,26 @@ test("with a signed manifest a drill computes its tree from the rows again, part
 });
 
 async function note(): Promise<string> {
-  const { rows } = await client.query<{ note: string }>("SELECT note FROM audit_manifests");
+  const { rows } = await trail.client.query<{ note: string }>("SELECT note FROM audit_manifests");
   return rows[0]?.note ?? "";
 }
 
 test("a drill tells a lost key from a changed and a missing file, and records no success", async () => {
-  const config = await folderConfig(folder.path, database.url);
-  await addRows(client, 2);
+  const config = await folderConfig(trail.folder, trail.url);
+  await addRows(trail.client, 2);
   const { files } = await exportOnce(config, silentLog);
   const path = out(files[0]?.name);
   const original = await readFile(path);
   const problem = async (of: ExporterConfig) => (await drillExports(of, silentLog))[0]?.problem;
 
-  const kek = await readFile(join(folder.path, "kek"));
-  expect(await problem(await folderConfig(folder.path, database.url))).toMatch(/wrong key/); // it makes another one
-  await writeFile(join(folder.path, "kek"), kek, { mode: 0o600 });
+  const kek = await readFile(join(trail.folder, "kek"));
+  expect(await problem(await folderConfig(trail.folder, trail.url))).toMatch(/wrong key/); // it makes another one
+  await writeFile(join(trail.folder, "kek"), kek, { mode: 0o600 });
   await writeFile(path, Buffer.concat([original, Buffer.from(" ")]));
   expect(await problem(config)).toBe("holds other bytes than were stored");
   await unlink(path);
   expect(await problem(config)).toMatch(/^folder: could not read/);
-  expect((await client.query("SELECT FROM audit_drills")).rowCount).toBe(0);
+  expect((await trail.client.query("SELECT FROM audit_drills")).rowCount).toBe(0);
   await writeFile(path, original);
   expect(await problem(config)).toBeUndefined();
 });

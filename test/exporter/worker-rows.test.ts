@@ -6,7 +6,7 @@ import { buffer } from "node:stream/consumers";
 import { expect, test } from "@jest/globals";
 import { exportOnce, verifyFiles } from "../../exporter/main.ts";
 import { Reading } from "../../exporter/reading.ts";
-import type { ExportPlan, ExportSession } from "../../exporter/types.ts";
+import type { ExportPlan, ExportSession, RowBatch } from "../../exporter/types.ts";
 import { WorkerRows } from "../../exporter/worker-rows.ts";
 import { silentLog } from "../../lib/log.ts";
 import { createTestDatabase } from "../servers/postgres.ts";
@@ -16,21 +16,26 @@ const MIB = 1024 * 1024;
 const HEADER =
   "id,xid,ts,run_id,event,actor,namespace,app,target,action,detail,correlation_id,trace_id\n";
 
+type Chunk = RowBatch["csv"];
+
+/** In memory of its own. */
+const chunkOf = (text: string): Chunk => Buffer.from(new TextEncoder().encode(text).buffer);
+
 /** One row; its detail is this large. */
-function* rowOf(bytes: number, end = '",,\n'): Generator<Buffer> {
-  yield Buffer.from(HEADER);
-  yield Buffer.from('1,2,2025-01-01 00:00:00Z,,e,a,,,,,"');
-  for (let given = 0; given < bytes; given += MIB / 16) yield Buffer.alloc(MIB / 16, "x");
-  yield Buffer.from(end);
+function* rowOf(bytes: number, end = '",,\n'): Generator<Chunk> {
+  yield chunkOf(HEADER);
+  yield chunkOf('1,2,2025-01-01 00:00:00Z,,e,a,,,,,"');
+  for (let given = 0; given < bytes; given += MIB / 16) yield chunkOf("x".repeat(MIB / 16));
+  yield chunkOf(end);
 }
 
 const JOB = { partBytes: 256e6, formula: "escape", before: undefined } as const;
 
 /** The plan needs no more for reading. */
 const plan = JOB as unknown as ExportPlan;
-const sessionOf = (csv: Readable): ExportSession =>
+const sessionOf = (batches: Readable): ExportSession =>
   ({
-    read: () => ({ csv, countRows: async () => Promise.resolve(1) }),
+    read: () => ({ batches, countRows: async () => Promise.resolve(1) }),
   }) as unknown as ExportSession;
 
 test("a row that is larger than all that is read ahead goes through, and is signed", async () => {
@@ -71,12 +76,12 @@ test("a row that is larger than all that is read ahead goes through, and is sign
 
 test("whoever stops an export does not wait for a row that does not end", async () => {
   const abort = new AbortController();
-  async function* endless(): AsyncGenerator<Buffer> {
-    yield* rowOf(5 * MIB, "");
+  async function* endless(): AsyncGenerator<RowBatch> {
+    for (const csv of rowOf(5 * MIB, "")) yield { csv, ends: [] };
     abort.abort();
     await new Promise(() => undefined);
   }
-  const source = Readable.from(endless(), { objectMode: false });
+  const source = Readable.from(endless());
   const deps = { wantsTree: true, signal: abort.signal };
   const reading = new Reading(sessionOf(source), plan, undefined, deps);
 
@@ -88,11 +93,11 @@ test("whoever stops an export does not wait for a row that does not end", async 
 
 test("of what the thread has done nobody fetches, no more is held than is read ahead", async () => {
   let given = 0;
-  async function* rows(): AsyncGenerator<Buffer> {
-    yield Buffer.from(HEADER);
-    const row = Buffer.from(`1,2,2025-01-01 00:00:00Z,,e,a,,,,,${"x".repeat(1000)},,\n`.repeat(64));
+  async function* rows(): AsyncGenerator<Chunk> {
+    yield chunkOf(HEADER);
+    const row = `1,2,2025-01-01 00:00:00Z,,e,a,,,,,${"x".repeat(1000)},,\n`.repeat(64);
     for (; given < 32 * MIB; given += row.length) {
-      yield row;
+      yield chunkOf(row);
       // The thread gets its turn.
       await new Promise((resolve) => setImmediate(resolve));
     }

@@ -5,17 +5,16 @@ import type { Authenticator, Principal } from "../../hypervisor/types.ts";
 export function fakeAuthenticator(
   people: Readonly<Record<string, Partial<Principal>>>,
 ): Authenticator {
-  return {
-    identify: async (token) => {
-      const person = Object.hasOwn(people, token) ? people[token] : undefined;
-      if (person === undefined) return { known: false, reason: "it is not known" };
-      const principal = {
-        ...NOBODY,
-        name: token,
-        via: "session" as const,
-        projects: "all" as const,
-      };
-      return { known: true, principal: { ...principal, ...person } };
-    },
+  const identify: Authenticator["identify"] = async (token) => {
+    const person = Object.hasOwn(people, token) ? people[token] : undefined;
+    if (person === undefined) return { known: false, reason: "it is not known" };
+    const principal = {
+      ...NOBODY,
+      name: token,
+      via: "session" as const,
+      projects: "all" as const,
+    };
+    return { known: true, principal: { ...principal, ...person } };
   };
+  return { identify, identifyCookie: identify };
 }

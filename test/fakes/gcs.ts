@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
-import type { StoreFault } from "./s3.ts";
+import { slowness, type StoreFault } from "./s3.ts";
 
 export interface FakeGcs {
   readonly url: string;
@@ -84,6 +84,7 @@ async function answer(
 ): Promise<void> {
   const body = await buffer(request);
   const { fault } = state;
+  await slowness(fault, body);
   if (fault.kind === "status") {
     refuse(response, fault.status, fault.code);
     return;

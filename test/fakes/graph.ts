@@ -258,7 +258,7 @@ function shown({ id, eTag, content }: Kept, { fault }: CloudState) {
 }
 
 /** Byte by byte, as Microsoft describes it. */
-function quickXor(content: Buffer): string {
+export function quickXor(content: Buffer): string {
   const register = new Uint8Array(21); // one more for what is shifted out of the last
   const xor = (at: number, value: number) => {
     register[at] = (register[at] ?? 0) ^ value;

@@ -13,7 +13,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
-import { crc32c } from "../../exporter/crc32c.ts";
+import { crc32c } from "../../lib/crc32c.ts";
 import { isSigned, type AwsKey } from "./s3-signature.ts";
 
 /** `corrupt`: the answer's bytes are changed on their way; `hang`: it accepts and never answers. */
@@ -27,7 +27,7 @@ export interface FakeKms {
 }
 
 type Answer = { readonly status: number; readonly body: unknown; readonly challenge?: string };
-type Handle = (request: IncomingMessage, body: Record<string, unknown>) => Answer;
+type Handle = (request: IncomingMessage, body: Record<string, unknown>, sent: string) => Answer;
 
 async function start(
   handle: Handle,
@@ -66,7 +66,7 @@ async function start(
             status: 403,
             body: { error: { code: 403, message: "not allowed" }, message: "not allowed" },
           }
-        : handle(request, body);
+        : handle(request, body, sent);
     const shown =
       fake.fault === "corrupt" && !isRead && given.status === 200
         ? corrupt(given.body)
@@ -129,12 +129,13 @@ export async function startAwsKms(account: AwsKey): Promise<FakeKms & { readonly
     body: { __type: type, message },
   });
   const fake = await start(
-    (request, body) => {
-      if (!isSigned(request, account)) return refused("InvalidSignatureException");
-      if (body["KeyId"] !== ARN && body["KeyId"] !== "alias/audit")
-        return refused("NotFoundException");
+    (request, body, sent) => {
+      if (!isSigned(request, account, sent)) return refused("InvalidSignatureException");
+      const isEncrypt = request.headers["x-amz-target"] === "TrentService.Encrypt";
+      const known = [ARN, "alias/audit", ...(isEncrypt ? [] : [undefined])]; // the ciphertext names its key
+      if (!known.includes(body["KeyId"] as string | undefined)) return refused("NotFoundException");
       const context = body["EncryptionContext"];
-      if (request.headers["x-amz-target"] === "TrentService.Encrypt") {
+      if (isEncrypt) {
         const sealed = vault.seal(Buffer.from(String(body["Plaintext"]), "base64"), context);
         return { status: 200, body: { CiphertextBlob: sealed.toString("base64"), KeyId: ARN } };
       }

@@ -58,7 +58,9 @@ export async function startOidcIssuer(): Promise<OidcIssuer> {
       const [key] = keys;
       if (key === undefined) throw new Error("no key");
       const now = Math.floor(Date.now() / 1000);
-      const all = { iss: issuer.url, sub: "u-1", iat: now, exp: now + 300, ...claims };
+      const { preferred_username: name } = claims;
+      const sub = typeof name === "string" ? `u-${name}` : "u-1"; // an account each
+      const all = { iss: issuer.url, sub, iat: now, exp: now + 300, ...claims };
       return new SignJWT(all)
         .setProtectedHeader({ alg: "ES256", kid: key.kid, ...header })
         .sign(key.privateKey);

@@ -9,15 +9,18 @@ export interface AwsKey {
 /**
  * Whether a request bears the signature (AWS Signature Version 4) of the key, in its header or in its address. Written after
  * the documentation, and shares nothing with the code that signs.
+ *
+ * @param body of services other than S3: those take it from the content, whatever a header says of it
  */
-export function isSigned(request: IncomingMessage, key: AwsKey): boolean {
+export function isSigned(request: IncomingMessage, key: AwsKey, body?: string): boolean {
   const url = new URL(request.url ?? "/", "http://any");
   const inAddress = url.searchParams.get("X-Amz-Signature") !== null;
-  const given = inAddress ? fromAddress(url) : fromHeader(request);
+  const given = inAddress ? fromAddress(url) : fromHeader(request, body === undefined);
   if (given === undefined || !given.scope.startsWith(`${key.accessKeyId}/`)) return false;
   const scope = given.scope.slice(key.accessKeyId.length + 1);
   if (!given.time.startsWith(scope.slice(0, 8))) return false;
-  const payload = inAddress ? "UNSIGNED-PAYLOAD" : textOf(request.headers["x-amz-content-sha256"]);
+  const told = inAddress ? "UNSIGNED-PAYLOAD" : textOf(request.headers["x-amz-content-sha256"]);
+  const payload = body === undefined ? told : sha256(body);
   const canonical = [
     request.method,
     (request.url ?? "/").split("?", 1)[0],
@@ -46,7 +49,7 @@ interface Given {
   readonly signature: string;
 }
 
-function fromHeader({ headers }: IncomingMessage): Given | undefined {
+function fromHeader({ headers }: IncomingMessage, isS3: boolean): Given | undefined {
   const [, scope, signed, signature] =
     /^AWS4-HMAC-SHA256 Credential=(\S+), SignedHeaders=(\S+), Signature=([0-9a-f]{64})$/.exec(
       headers.authorization ?? "",
@@ -54,8 +57,8 @@ function fromHeader({ headers }: IncomingMessage): Given | undefined {
   if (scope === undefined || signed === undefined || signature === undefined) return undefined;
   const signedHeaders = signed.split(";");
   // Whoever leaves these out could have them changed by anybody.
-  if (!["host", "x-amz-content-sha256"].every((name) => signedHeaders.includes(name)))
-    return undefined;
+  const needed = isS3 ? ["host", "x-amz-content-sha256"] : ["host"];
+  if (!needed.every((name) => signedHeaders.includes(name))) return undefined;
   return { scope, time: textOf(headers["x-amz-date"]), signedHeaders, signature };
 }
 

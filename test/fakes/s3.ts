@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isSigned, type AwsKey } from "./s3-signature.ts";
 
 /** What an S3 server does with every request until it is told otherwise. */
@@ -10,6 +11,8 @@ export type StoreFault =
   | { readonly kind: "none" }
   /** One bit of what arrives is stored as another one. */
   | { readonly kind: "corrupt" }
+  /** What brings content is answered so late. */
+  | { readonly kind: "slow"; readonly answerMs: number }
   | {
       readonly kind: "status";
       readonly status: number;
@@ -98,6 +101,15 @@ export async function startS3(bucket = "diagnostics"): Promise<FakeS3> {
   };
 }
 
+/** No request without content is so large. */
+const CONTENT_BYTES_MIN = 100_000;
+
+/** Keeps no process alive. */
+export async function slowness(fault: StoreFault, body: Buffer): Promise<void> {
+  if (fault.kind === "slow" && body.length > CONTENT_BYTES_MIN)
+    await sleep(fault.answerMs, undefined, { ref: false });
+}
+
 class S3Error extends Error {
   readonly status: number;
   readonly code: string;
@@ -117,6 +129,7 @@ async function answer(
   const body = await buffer(request);
   try {
     const { fault } = state;
+    await slowness(fault, body);
     if (fault.kind === "status" && fault.methods?.includes(request.method ?? "") !== false)
       throw new S3Error(fault.status, fault.code);
     if (!isSigned(request, state.key)) throw new S3Error(403, "SignatureDoesNotMatch");

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
-import { crc32c } from "../../exporter/crc32c.ts";
+import { crc32c } from "../../lib/crc32c.ts";
 import { isSigned, type AwsKey } from "./s3-signature.ts";
 
 export interface FakeSecretStore {
@@ -50,7 +50,7 @@ async function start(
 /** AWS Secrets Manager with the secret `audit/pgp`; each request must bear a right SigV4 signature. */
 export async function startAwsSecrets(account: AwsKey, secret: string): Promise<FakeSecretStore> {
   return start((request, body) => {
-    if (!isSigned(request, account)) return DENIED;
+    if (!isSigned(request, account, body)) return DENIED;
     const isRight =
       request.headers["x-amz-target"] === "secretsmanager.GetSecretValue" &&
       (JSON.parse(body) as { SecretId?: string }).SecretId === "audit/pgp";

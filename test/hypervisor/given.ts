@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { readHypervisorConfig, startHypervisor } from "../../hypervisor/main.ts";
+import type { RunningService } from "../../lib/lifecycle.ts";
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase, type Database } from "../../lib/postgres.ts";
 import { createTestDatabase } from "../servers/postgres.ts";
@@ -46,18 +47,7 @@ export async function givenHypervisor(
 ): Promise<Hypervisor> {
   const own = await createTestDatabase();
   const database = openDatabase({ url: own.url, applicationName: "test-hypervisor" }, silentLog);
-  const service = await startHypervisor(
-    readHypervisorConfig({
-      AIOPS_DATABASE_URL: own.url,
-      HYPERVISOR_PORT: "0",
-      HYPERVISOR_API_TOKEN: STATIC_TOKEN,
-      HYPERVISOR_ADMIN_PASSWORD: FIRST_PASSWORD,
-      HYPERVISOR_REQUESTS_PER_MINUTE: "100000",
-      HYPERVISOR_BACKEND: "memory",
-      ...env,
-    }),
-    silentLog,
-  );
+  const service = await startReplica(own.url, env);
   const url = service.url ?? "";
   const send = senderTo(url);
   const login = async (username: string, password = PASSWORD) =>
@@ -77,6 +67,25 @@ export async function givenHypervisor(
       await own.drop();
     },
   };
+}
+
+/** The real service on this database; one more of it is a replica. */
+export async function startReplica(
+  databaseUrl: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningService> {
+  return startHypervisor(
+    readHypervisorConfig({
+      AIOPS_DATABASE_URL: databaseUrl,
+      HYPERVISOR_PORT: "0",
+      HYPERVISOR_API_TOKEN: STATIC_TOKEN,
+      HYPERVISOR_ADMIN_PASSWORD: FIRST_PASSWORD,
+      HYPERVISOR_REQUESTS_PER_MINUTE: "100000",
+      HYPERVISOR_BACKEND: "memory",
+      ...env,
+    }),
+    silentLog,
+  );
 }
 
 /** Each test's guesses are its own: the machine's address would be throttled. */
@@ -102,7 +111,7 @@ function personMaker(
   };
 }
 
-function senderTo(url: string): Hypervisor["send"] {
+export function senderTo(url: string): Hypervisor["send"] {
   return async (path, { method = "GET", as = STATIC_TOKEN, body, headers } = {}) => {
     const response = await fetch(`${url}${path}`, {
       method,

@@ -277,9 +277,9 @@ test("what the platform's people do to a tenant's things stands in the tenant's 
 });
 
 test("a limit that nobody enforces is not accepted", async () => {
-  const quota = { storage_gb: 5 };
+  const quota = { bandwidth: 5 };
 
-  const refused = await post("/api/v1/organizations", { id: "disk", name: "disk", quota });
+  const refused = await post("/api/v1/organizations", { id: "wide", name: "wide", quota });
 
-  expect([refused.status, refused.detail]).toEqual([400, expect.stringMatching(/storage_gb/)]);
+  expect([refused.status, refused.detail]).toEqual([400, expect.stringMatching(/bandwidth/)]);
 });

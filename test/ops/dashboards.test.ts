@@ -1,52 +1,42 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import pg from "pg";
+import { Gauge } from "prom-client";
 import { createDemoMetrics } from "../../ops/demo/metrics.ts";
 import { freePort } from "../../lib/free-port.ts";
 import { hasten } from "../../ops/prometheus/hasten.ts";
-import { startFettle, waitUntil, type FettleProcess } from "../fakes/fettle.ts";
+import { startFettle, waitUntil } from "../fakes/fettle.ts";
 
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { startPrometheus, type Prometheus } from "../servers/prometheus.ts";
 import { programPath } from "../servers/unprivileged.ts";
 import { givenHistory } from "./given-history.ts";
+import { givenLife } from "./given-life.ts";
 
 const DASHBOARDS = "ops/grafana/dashboards";
 const RULES = "ops/prometheus/rules";
 const DEADLINE_MS = 90_000;
+/** Seconds of the past that a series has, so that the detector has warmed up, and scrapes after which it goes away. */
+const QUEUE_PAST_SECONDS = 120;
+const QUEUE_SCRAPES = 20;
 const READER_PASSWORD = "only-in-this-test";
 
-/** Panels that show nothing while nothing is wrong, or before the first time. */
-const MAY_BE_EMPTY = [
-  "alerts: Alerts taken by Fettle",
-  "alerts: Watchdog", // the rule is there; hastened rules need some seconds
-  "aiops: Open now",
-  "aiops: Alerts delivered",
-  "aiops-xai: Open now, and why",
-  "aiops-xai: Widest jump in usual spreads (|z|)",
-  "aiops: Age of the model",
-  "budgets: Over budget by",
-  "database-performance: Locks that wait",
-  "dr-backups: Since each key opened an export",
-  "dr-backups: Ages of the drills", // its second line
-  "dr-backups: Since the last export",
-  "dr-backups: Since the last restore drill",
-  "dr-backups: Since the record was found sound",
-  "runbooks-audit: Kill switches",
-  "security-events: Requests refused",
-  "user-activity: Refused",
-  "workflows-advanced: Letters",
-  "workflows-advanced: Oldest letter",
-  "workflows: States reached",
+/** Panels that ask Loki, which cannot be had here; `make check` reads their queries by LogQL's grammar. All others have data. */
+const ASK_LOKI = [
+  "alerts: Errors of the services",
+  "security-events: Falco's events",
+  "security-events: Refused",
+  "security-events: What people and programs changed",
 ];
 
 interface Target {
+  readonly datasource?: { readonly type?: string };
   readonly expr?: string;
   readonly rawSql?: string;
   readonly instant?: boolean;
@@ -54,68 +44,78 @@ interface Target {
 
 interface PanelQuery extends Target {
   readonly panel: string;
-  readonly type: string;
+  /** The kind of its data source. */
+  readonly source: string | undefined;
 }
 
 let database: TestDatabase;
-let demo: Server;
 let prometheus: Prometheus;
-let fettle: FettleProcess;
 let ports: readonly number[];
 let queries: readonly PanelQuery[];
+/** The last first: what never started needs no end. */
+const stops: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
   database = await createTestDatabase();
+  stops.unshift(async () => database.drop());
   await givenHistory(database.url);
-  const target = await startDemo();
+  const life = await givenLife(database.url);
+  stops.unshift(life.stop);
+  const demo = await startDemo();
+  stops.unshift(demo.stop);
   ports = [await freePort(), await freePort(), await freePort(), await freePort()];
   const [detector = 0, runbooks = 0, exporter = 0, hypervisor = 0] = ports;
   prometheus = await startPrometheus({
     rules: await rulesNow(),
+    history: queueHistory(demo.target),
     scrape: [
-      { job: "backend", target },
+      { job: "backend", target: demo.target },
       { job: "detector", target: `127.0.0.1:${detector}` },
       { job: "runbooks", target: `127.0.0.1:${runbooks}` },
       { job: "exporter", target: `127.0.0.1:${exporter}` },
       { job: "hypervisor", target: `127.0.0.1:${hypervisor}` },
     ],
   });
-  fettle = await startFettle(
+  stops.unshift(async () => prometheus.stop());
+  const fettle = await startFettle(
     "all",
     "HYPERVISOR_PORT",
     {
       AIOPS_DATABASE_URL: database.url,
       PROM_URL: prometheus.url,
-      AIOPS_METRICS: "users=therapy_active_users",
+      AIOPS_METRICS: "users=therapy_active_users;queue=demo_queue_length",
+      AIOPS_WARMUP_POINTS: "30",
       AIOPS_INTERVAL_SECONDS: "1",
       DETECTOR_PORT: String(detector),
       RUNBOOKS_PORT: String(runbooks),
       EXPORTER_PORT: String(exporter),
       FETTLE_FOLDER: join(process.env["FETTLE_TEST_FOLDER"] ?? "", "dashboards"),
+      ...life.env,
     },
     hypervisor,
   );
+  stops.unshift(async () => fettle.stop());
+  life.begin({
+    runbooks: `http://127.0.0.1:${runbooks}`,
+    hypervisor: `http://127.0.0.1:${hypervisor}`,
+  });
   queries = await readQueries();
 }, DEADLINE_MS);
 
 afterAll(async () => {
-  await fettle.stop();
-  await prometheus.stop();
-  demo.closeAllConnections();
-  demo.close();
-  await database.drop();
+  for (const stop of stops) await stop();
 });
 
 test(
-  "each PromQL panel is answered, and shows something where there is something to show",
+  "each PromQL panel is answered, and shows something",
   async () => {
-    const prom = queries.filter(({ expr, type }) => expr !== undefined && type !== "logs");
+    const prom = queries.filter(
+      ({ expr, panel }) => expr !== undefined && !ASK_LOKI.includes(panel),
+    );
     expect(prom.length).toBeGreaterThan(70);
 
-    const seen = await Promise.all(prom.map(ask)); // also those that may be empty must be answered
-    const waiting = new Set(
-      prom.filter(({ panel }, index) => seen[index] === 0 && !MAY_BE_EMPTY.includes(panel)),
-    );
+    const seen = await Promise.all(prom.map(ask));
+    const waiting = new Set(prom.filter((_query, index) => seen[index] === 0));
     await waitUntil(
       "data in the panels",
       async () => {
@@ -129,6 +129,12 @@ test(
   },
   2 * DEADLINE_MS,
 );
+
+test("no panel but the named ones asks Loki", () => {
+  const asking = queries.filter(({ source }) => source === "loki").map(({ panel }) => panel);
+
+  expect([...new Set(asking)].toSorted()).toEqual(ASK_LOKI);
+});
 
 test("each SQL panel is answered to the role that may only read, and shows what there is", async () => {
   await promisify(execFile)(programPath("PSQL"), [
@@ -148,7 +154,7 @@ test("each SQL panel is answered to the role that may only read, and shows what 
     const empty: string[] = [];
     for (const { panel, rawSql = "" } of sql) {
       const { rows } = await reader.query(withoutMacros(rawSql));
-      if (rows.length === 0 && !MAY_BE_EMPTY.includes(panel)) empty.push(panel);
+      if (rows.length === 0) empty.push(panel);
     }
 
     expect(empty).toEqual([]);
@@ -181,9 +187,18 @@ test("every metric of ours that a rule or a panel names is one that a service ha
   expect([...new Set(named)].filter((name) => !isKnown(name))).toEqual([]);
 });
 
-async function startDemo(): Promise<string> {
+async function startDemo() {
   const { registry, step } = createDemoMetrics();
-  demo = createServer((_request, response) => {
+  const queue = new Gauge({
+    name: "demo_queue_length",
+    help: "goes away, which is an anomaly",
+    registers: [registry],
+  });
+  let scrapes = 0;
+  const demo = createServer((_request, response) => {
+    scrapes += 1;
+    if (scrapes === QUEUE_SCRAPES) registry.removeSingleMetric("demo_queue_length");
+    else queue.set(5 + (scrapes % 2));
     for (let second = 0; second < 10; second += 1) step();
     void registry.metrics().then((text) => {
       response.setHeader("content-type", registry.contentType);
@@ -191,7 +206,23 @@ async function startDemo(): Promise<string> {
     });
   }).listen(0, "127.0.0.1");
   await once(demo, "listening");
-  return `127.0.0.1:${(demo.address() as AddressInfo).port}`;
+  const stop = async () => {
+    demo.closeAllConnections();
+    demo.close();
+    await once(demo, "close");
+  };
+  return { target: `127.0.0.1:${(demo.address() as AddressInfo).port}`, stop };
+}
+
+function queueHistory(target: string): string {
+  const now = Math.floor(Date.now() / 1000);
+  const past = Array.from(
+    { length: QUEUE_PAST_SECONDS },
+    (_, back) => now - QUEUE_PAST_SECONDS + back,
+  );
+  const labels = `job="backend",instance="${target}"`;
+  const samples = past.map((at) => `demo_queue_length{${labels}} ${5 + (at % 2)} ${at}`);
+  return ["# TYPE demo_queue_length gauge", ...samples, "# EOF", ""].join("\n");
 }
 
 async function rulesNow(): Promise<readonly string[]> {
@@ -211,15 +242,15 @@ async function readQueries(): Promise<readonly PanelQuery[]> {
       async (path) =>
         JSON.parse(await readFile(path, "utf8")) as {
           uid: string;
-          panels: { title: string; type: string; targets?: Target[] }[];
+          panels: { title: string; datasource?: { type?: string }; targets?: Target[] }[];
         },
     ),
   );
   return boards.flatMap(({ uid, panels }) =>
-    panels.flatMap(({ title, type, targets = [] }) =>
+    panels.flatMap(({ title, datasource, targets = [] }) =>
       targets.map((target) => ({
         ...target,
-        type,
+        source: (target.datasource ?? datasource)?.type,
         panel: `${uid.replace("fettle-", "")}: ${title}`,
       })),
     ),

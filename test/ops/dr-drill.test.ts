@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { reportDrill } from "../../ops/report-drill.ts";
-import { startFettle, type FettleProcess } from "../fakes/fettle.ts";
+import { givenKeyFiles } from "../exporter/given-backups.ts";
+import { fettle, startFettle, type FettleProcess } from "../fakes/fettle.ts";
 import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { givenHistory } from "./given-history.ts";
 
@@ -15,6 +16,7 @@ const TOKEN = "drill-report-token-of-32-bytes-or-more";
 let database: TestDatabase;
 let hypervisor: FettleProcess;
 let folder: string;
+let key: Awaited<ReturnType<typeof givenKeyFiles>>;
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -22,6 +24,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "drill-test-"));
   await chmod(folder, 0o755);
   await writeFile(join(folder, "local.key"), randomBytes(32), { mode: 0o600 });
+  key = await givenKeyFiles(folder, "signer");
   hypervisor = await startFettle("hypervisor", "HYPERVISOR_PORT", {
     AIOPS_DATABASE_URL: database.url,
     HYPERVISOR_API_TOKEN: TOKEN,
@@ -43,7 +46,7 @@ test(
 
     expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
     const measured = JSON.parse(stdout) as Readonly<Record<string, number | boolean>>;
-    expect(measured["reported"]).toBe(true);
+    expect(measured).toMatchObject({ reported: true, signed: true });
     expect(measured["rpoSeconds"]).toBeGreaterThan(0);
     expect(measured["rtoSeconds"]).toBeGreaterThan(Number(measured["restoreSeconds"]));
     expect(await lastDrill()).toBeGreaterThan(Date.now() / 1000 - DEADLINE_MS / 1000);
@@ -59,10 +62,39 @@ async function lastDrill(): Promise<number> {
 }
 
 test("a drill without a backup fails and says so", async () => {
-  const { code, stderr } = await drill({ DRILL_BACKUP: join(folder, "nothing") });
+  const { code, stderr } = await drill({
+    DRILL_FROM: "folder",
+    AUDIT_EXPORT_DIR: join(folder, "nothing"),
+  });
 
   expect(code).not.toBe(0);
-  expect(stderr).toContain("manifest.json");
+  expect(stderr).toContain("folder: has no finished backup");
+});
+
+test("a drill whose newest backup is too old fails and says so: backups are not taken any more", async () => {
+  const there = { DRILL_FROM: "folder", AUDIT_EXPORT_DIR: join(folder, "exports") };
+  await fettle(["backup", "--json"], variables(there));
+
+  const { code, stderr } = await drill({ ...there, DRILL_RPO_SECONDS: "0" });
+
+  expect(code).not.toBe(0);
+  expect(stderr).toMatch(/the newest backup, backup-\d+T\d+Z, is \d+ s old, more than 0/);
+});
+
+test("a drill with a backup from elsewhere wants to know whose signature it must have", async () => {
+  const { code, stderr } = await drill({ DRILL_FROM: "folder", AUDIT_SIGNING_KEY_FILE: "" });
+
+  expect(code).not.toBe(0);
+  expect(stderr).toContain("DRILL_PUBLIC_KEY_FILE: whose signature");
+});
+
+test("a drill with a backup that nobody who is trusted signed fails and says so", async () => {
+  const stranger = await givenKeyFiles(folder, "stranger");
+
+  const { code, stderr } = await drill({ DRILL_PUBLIC_KEY_FILE: stranger.pub });
+
+  expect(code).not.toBe(0);
+  expect(stderr).toContain("no signature of the given keys");
 });
 
 test("news of a drill that nobody takes is a failure, and without an address there is nobody to tell", async () => {
@@ -72,18 +104,25 @@ test("news of a drill that nobody takes is a failure, and without an address the
   expect(await reportDrill("")).toBe(false);
 });
 
+function variables(change: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return {
+    TMPDIR: folder,
+    AIOPS_DATABASE_URL: database.url,
+    AUDIT_ENC_MODE: "kms",
+    AUDIT_LOCAL_KEY_FILE: join(folder, "local.key"),
+    AUDIT_SIGNING_KEY_FILE: key.signing,
+    DRILL_REPORT_URL: hypervisor.url,
+    DRILL_REPORT_TOKEN: TOKEN,
+    ...change,
+  };
+}
+
 async function drill(change: Readonly<Record<string, string>>) {
   const env = {
     PATH: process.env["PATH"],
     HOME: process.env["HOME"],
     FETTLE_TEST_FOLDER: process.env["FETTLE_TEST_FOLDER"],
-    TMPDIR: folder,
-    AIOPS_DATABASE_URL: database.url,
-    AUDIT_ENC_MODE: "kms",
-    AUDIT_LOCAL_KEY_FILE: join(folder, "local.key"),
-    DRILL_REPORT_URL: hypervisor.url,
-    DRILL_REPORT_TOKEN: TOKEN,
-    ...change,
+    ...variables(change),
   };
   return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
     const child = execFile("make", ["--silent", "dr-drill"], { env }, (_, stdout, stderr) => {

@@ -26,6 +26,8 @@ const STATEMENTS: readonly string[] = [
   `INSERT INTO approvals (id, run_id, plan_hash, state, expires_at, decided_by, decided_via, decided_at)
    VALUES ('apr_1', 'run_1', '${HASH}', 'approved', now(), 'ana', 'page', now())`,
   `INSERT INTO approval_votes (approval_id, person, account, verdict, via) VALUES ('apr_1', 'ana', 'ana', 'approved', 'page')`,
+  `INSERT INTO kill_switches (scope, by_whom, reason, until) VALUES ('elsewhere/web', 'ana', 'rehearsal', now())`,
+  `INSERT INTO audit_drills (recipient, destination, last_ok_at, file_name) VALUES ('local', 'folder', now(), 'audit-20261120.csv')`,
   `INSERT INTO breakers (app_key) VALUES ('shop/web')`,
   `INSERT INTO breaker_slots (run_id, app_key) VALUES ('run_1', 'shop/web')`,
   `INSERT INTO episodes (source, fingerprint, labels, annotations, first_starts_at, last_starts_at, run_id, resolved_at)

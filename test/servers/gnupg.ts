@@ -10,6 +10,8 @@ const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** The gpg of the machine with a keyring of its own. */
 export interface Gnupg {
+  /** GNUPGHOME */
+  readonly home: string;
   /** @param armored the key as text; a private one must have no passphrase */
   readonly importKey: (armored: string) => Promise<void>;
   readonly decryptFile: (path: string) => Promise<Buffer>;
@@ -32,6 +34,7 @@ export async function startGnupg(): Promise<Gnupg> {
     });
   let keys = 0;
   return {
+    home,
     importKey: async (armored) => {
       const path = join(place.folder, `key-${(keys += 1)}.asc`);
       await writePrivate(path, armored, {});

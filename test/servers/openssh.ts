@@ -17,16 +17,23 @@ export interface SftpServer {
   readonly privateKey: string;
   /** As `ssh-keygen -l` prints it: SHA256:<base64 without padding>. */
   readonly hostKeySha256: string;
-  /** Where a session starts, and at the same time the path on disk: there is no chroot, which only root could make. */
+  /** Where a session starts, as a path on disk: there is no chroot, which only root could make. */
   readonly folder: string;
   readonly stop: () => Promise<void>;
+}
+
+export interface SftpServerOptions {
+  /** All that its folder has room for, which takes root; undefined: as much as the disk has. */
+  readonly roomBytes?: number | undefined;
+  /** What a session runs in place of the SFTP server. */
+  readonly command?: string | undefined;
 }
 
 /**
  * Starts a real sshd that serves nothing but SFTP. It runs as the unprivileged user and, not being root, lets that
  * user and no other log in; no account is made.
  */
-export async function startSftpServer(): Promise<SftpServer> {
+export async function startSftpServer(options: SftpServerOptions = {}): Promise<SftpServer> {
   const place = await placeServer("sshd");
   const hostKey = await generateKey(place, "host_ed25519");
   const clientKey = await generateKey(place, "client_ed25519");
@@ -39,15 +46,22 @@ export async function startSftpServer(): Promise<SftpServer> {
   const configPath = join(place.folder, "sshd_config");
   const authorized = join(place.folder, "authorized_keys");
   await writePrivate(authorized, await readFile(`${clientKey}.pub`, "utf8"), place.account);
+  const command = options.command ?? `internal-sftp -d ${folder}`;
   await writePrivate(
     configPath,
-    sshdConfig({ place, hostKey, authorized, folder, username }),
+    sshdConfig({ place, hostKey, authorized, command, username }),
     place.account,
   );
+  // By its absolute path: sshd executes itself again for each connection.
+  const line = [programPath("SSHD"), "-D", "-e", "-f", configPath];
+  const { roomBytes } = options;
+  const limited = roomBytes === undefined ? undefined : withRoom(place, folder, roomBytes, line);
+  const [program = "", ...args] = limited ?? line;
   const server = await startServer({
     ...place,
-    program: programPath("SSHD"), // by its absolute path: sshd executes itself again for each connection
-    args: ["-D", "-e", "-f", configPath],
+    ...(limited === undefined ? {} : { account: {} }),
+    program,
+    args,
     ready: () => sendsBanner(place.port),
   });
   return {
@@ -56,16 +70,31 @@ export async function startSftpServer(): Promise<SftpServer> {
     username,
     privateKey: await readFile(clientKey, "utf8"),
     hostKeySha256: await fingerprint(`${hostKey}.pub`),
-    folder,
+    folder: limited === undefined ? folder : `/proc/${server.pid}/root${folder}`,
     stop: () => server.stop(),
   };
+}
+
+/** The same program where `folder` is a small disk of its own, in a mount namespace that ends with it. */
+function withRoom(
+  { account }: ServerPlace,
+  folder: string,
+  bytes: number,
+  line: readonly string[],
+): readonly string[] {
+  const unshare = programPath("UNSHARE");
+  const { uid = 0, gid = uid } = account;
+  const mount = `mount -t tmpfs -o size=${bytes},mode=0700,uid=${uid},gid=${gid} tmpfs "${folder}"`;
+  const drop = [unshare, `--setgid=${gid}`, `--setuid=${uid}`, "--", ...line];
+  const inside = ["sh", "-c", `${mount} && exec "$@"`, "sh", ...drop];
+  return [unshare, "--mount", "--propagation", "private", ...inside];
 }
 
 interface SshdSettings {
   readonly place: ServerPlace;
   readonly hostKey: string;
   readonly authorized: string;
-  readonly folder: string;
+  readonly command: string;
   readonly username: string;
 }
 
@@ -73,7 +102,7 @@ interface SshdSettings {
  * UsePAM, because without it an sshd that may not read /etc/shadow takes every account for a locked one. No StrictModes,
  * because the key file is not below the user's home. The rest closes everything but SFTP.
  */
-function sshdConfig({ place, hostKey, authorized, folder, username }: SshdSettings): string {
+function sshdConfig({ place, hostKey, authorized, command, username }: SshdSettings): string {
   return `Port ${place.port}
 ListenAddress 127.0.0.1
 HostKey ${hostKey}
@@ -86,7 +115,7 @@ PubkeyAuthentication yes
 AuthorizedKeysFile ${authorized}
 AllowUsers ${username}
 Subsystem sftp internal-sftp
-ForceCommand internal-sftp -d ${folder}
+ForceCommand ${command}
 DisableForwarding yes
 PermitTTY no
 MaxStartups 100:30:200

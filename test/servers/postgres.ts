@@ -33,12 +33,19 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   };
 }
 
-/** A database without any table, for what makes its own. */
-export async function createEmptyDatabase(): Promise<TestDatabase> {
+/**
+ * A database without any table, for what makes its own.
+ *
+ * @param encoding in place of the server's
+ */
+export async function createEmptyDatabase({
+  encoding = "UTF8",
+}: { encoding?: string } = {}): Promise<TestDatabase> {
   const server = fromRun("FETTLE_TEST_POSTGRES_URL");
   const name = `empty_${randomUUID().replaceAll("-", "")}`;
   await asAdmin(server, async (admin) => {
-    await admin.query(`CREATE DATABASE ${name}`);
+    const other = encoding === "UTF8" ? "" : ` ENCODING ${encoding} LOCALE 'C' TEMPLATE template0`;
+    await admin.query(`CREATE DATABASE ${name}${other}`);
   });
   return {
     url: databaseUrl(server, name),

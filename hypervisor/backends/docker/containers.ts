@@ -5,7 +5,7 @@ import type { Action, Container, ContainerSpec, Named, RawBackend } from "../typ
 import { refuseUnnamed, removeImagesOf } from "./images.ts";
 import { statusOf } from "./explain.ts";
 import { containerOf, inspectedSchema, limitsConfig, type Inspected } from "./inspected.ts";
-import { PROJECT, projectOf } from "./labels.ts";
+import { DISK, PROJECT, projectOf } from "./labels.ts";
 import { refuseNoBridge } from "./network.ts";
 
 const GRACE_SECONDS = 10;
@@ -101,6 +101,7 @@ async function create(
     throw new BackendError("invalid", "pool: the Docker API has one place for containers");
   }
   const { project, name, image, command, labels = {}, environment = {}, bridge } = spec;
+  const disk = spec.diskBytes === undefined ? {} : { [DISK]: `${spec.diskBytes}` };
   await refuseUnnamed(docker, image);
   if (bridge !== undefined) await refuseNoBridge(docker, bridge);
   await docker.createContainer({
@@ -108,7 +109,7 @@ async function create(
     Image: image,
     ...(command === undefined ? {} : { Cmd: [...command] }),
     Env: Object.entries(environment).map(([key, value]) => `${key}=${value}`),
-    Labels: { ...labels, [PROJECT]: project },
+    Labels: { ...labels, [PROJECT]: project, ...disk },
     HostConfig: {
       ...limitsConfig(spec),
       ...(bridge === undefined ? {} : { NetworkMode: bridge }),

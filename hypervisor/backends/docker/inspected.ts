@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { revisionOf } from "../revision.ts";
 import type { Container, ContainerStatus } from "../types.ts";
-import { givenLabels, projectOf } from "./labels.ts";
+import { DISK, givenLabels, projectOf } from "./labels.ts";
 
 const texts = z.array(z.string()).nullish();
 const labels = z.record(z.string(), z.string()).nullish();
@@ -88,6 +88,7 @@ export function containerOf(found: Inspected): Container {
     image: Config.Image === "" ? found.Image : Config.Image,
     labels: given,
     ...limits,
+    diskBytes: /^\d+$/.test(all[DISK] ?? "") ? Number(all[DISK]) : undefined,
     addresses: Object.values(NetworkSettings.Networks ?? {})
       .map(({ IPAddress }) => IPAddress)
       .filter((address) => address !== ""),

@@ -2,6 +2,9 @@
 const OURS = "fettle.";
 export const PROJECT = `${OURS}project`;
 
+/** How large its files may become, as it was asked for: the engines hold nobody to it. */
+export const DISK = `${OURS}disk_bytes`;
+
 export type Labels = Readonly<Record<string, string>>;
 
 const DEFAULT_PROJECT = "default";

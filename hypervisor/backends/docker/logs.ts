@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import type Docker from "dockerode";
+import { dialStream } from "./dial.ts";
 import { splitLines, type LineSplitter } from "../lines.ts";
 import type { LogLine, RawBackend } from "../types.ts";
 import { inspect } from "./containers.ts";
@@ -31,20 +32,8 @@ async function whole(
   { abortSignal, ...options }: LogsOptions,
 ): Promise<AsyncIterable<Buffer>> {
   const { modem } = container as { readonly modem: Docker["modem"] };
-  return new Promise((resolve, reject) => {
-    const request = {
-      path: `/containers/${container.id}/logs?`,
-      method: "GET",
-      isStream: true,
-      statusCodes: { 200: true, 404: "no such container", 500: "server error" },
-      abortSignal,
-      options,
-    };
-    modem.dial(request, (error: Error | null, stream: unknown) => {
-      if (error !== null) reject(error);
-      else resolve(stream as AsyncIterable<Buffer>);
-    });
-  });
+  const path = `/containers/${container.id}/logs?`;
+  return dialStream({ modem }, { path, options, signal: abortSignal });
 }
 
 /** The last lines, of which no more is held at any time. */

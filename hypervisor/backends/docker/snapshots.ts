@@ -4,6 +4,7 @@ import { BackendError } from "../error.ts";
 import type { OfSnapshot, RawBackend } from "../types.ts";
 import { inspect } from "./containers.ts";
 import { baseOf, imagesOf, referenceOf, removeImage } from "./images.ts";
+import { dialStream } from "./dial.ts";
 import { containerOf, type Inspected } from "./inspected.ts";
 import { copyOptions, connectOthers } from "./copy.ts";
 
@@ -53,6 +54,13 @@ export function dockerSnapshots(docker: Docker): RawBackend["snapshots"] {
       await docker.createContainer({ name: newName, ...copyOptions(old, image) });
       const made = { project: place.project, name: newName };
       return containerOf(await inspect(docker, made, signal));
+    },
+    export: async (place, signal) => {
+      await inspect(docker, place, signal);
+      await find(place, signal);
+      // By its name, which `docker load` and `podman load` then give it again.
+      const { repo, tag } = referenceOf(place);
+      return dialStream(docker, { path: `/images/${repo}:${tag}/get`, signal });
     },
   };
 }

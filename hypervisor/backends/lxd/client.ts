@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { Agent } from "node:https";
+import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { buildConnector, Pool, type Dispatcher } from "undici";
@@ -50,6 +51,8 @@ export interface LxdClient {
   finished(id: string, signal: AbortSignal): Promise<unknown>;
   /** What is no JSON, such as a log. */
   bytes(request: LxdRequest): Promise<Buffer>;
+  /** Likewise, of any length. */
+  stream(request: LxdRequest): Promise<Readable>;
   /** @throws BackendError `unavailable` */
   webSocket(path: string, signal: AbortSignal): Promise<WebSocket>;
   close(): Promise<void>;
@@ -125,6 +128,11 @@ export function lxdClient(address: LxdAddress): LxdClient {
       const bytes = await bounded(body, LOG_BYTES_MAX);
       if (statusCode >= 300) envelopeOf(bytes, statusCode);
       return bytes;
+    },
+    stream: async (request) => {
+      const { statusCode, body } = await pool.request(requestOf(request));
+      if (statusCode >= 300) envelopeOf(await bounded(body, LOG_BYTES_MAX), statusCode);
+      return body;
     },
     webSocket: async (path, signal) => openWebSocket(address, path, signal),
     close: async () => pool.destroy(),

@@ -83,7 +83,7 @@ async function create(
   spec: ContainerSpec,
   signal: AbortSignal,
 ): Promise<Container> {
-  const { project, name, image, labels = {}, environment = {}, bridge, pool } = spec;
+  const { project, name, image, labels = {}, environment = {}, bridge } = spec;
   if (spec.command !== undefined) {
     throw new BackendError("invalid", "command: a system container runs its own init");
   }
@@ -96,11 +96,30 @@ async function create(
   };
   const devices = {
     ...(bridge === undefined ? {} : { eth0: { name: "eth0", network: bridge, type: "nic" } }),
-    ...(pool === undefined ? {} : { root: { path: "/", pool, type: "disk" } }),
+    ...(await rootOf(client, spec, signal)),
   };
   const body = { name, config, devices, source: imageSource(image) };
   await client.run({ method: "POST", path: "/1.0/instances", query: { project }, body, signal });
   return getContainer(client, spec, signal);
+}
+
+const profileSchema = z.object({
+  devices: z.record(z.string(), z.record(z.string(), z.string())).default({}),
+});
+
+/** A root of its own where the profile's will not do; without a pool, in the profile's. */
+async function rootOf(
+  client: LxdClient,
+  { project, pool, diskBytes }: ContainerSpec,
+  signal: AbortSignal,
+) {
+  if (pool === undefined && diskBytes === undefined) return {};
+  const request = { path: "/1.0/profiles/default", query: { project }, signal };
+  const { devices } = await client.read(profileSchema, request);
+  const root = Object.values(devices).find(({ type, path }) => type === "disk" && path === "/");
+  const usual = root?.["pool"] ?? "default";
+  const size = diskBytes === undefined ? {} : { size: `${diskBytes}B` };
+  return { root: { path: "/", pool: pool ?? usual, type: "disk", ...size } };
 }
 
 /** LXD writes variables into a file line by line: a new line in one would be a setting of its own (CVE-2026-23953). */

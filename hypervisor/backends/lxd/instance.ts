@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { revisionOf } from "../revision.ts";
 import type { Container, ContainerStatus } from "../types.ts";
-import { limitsOf, type LxdConfig } from "./limits.ts";
+import { bytesOf, limitsOf, type LxdConfig } from "./limits.ts";
 
 const addressSchema = z.object({ family: z.string(), address: z.string(), scope: z.string() });
 
@@ -15,6 +15,7 @@ export const instanceSchema = z.object({
   location: z.string().default(""),
   config: z.record(z.string(), z.string()).default({}),
   expanded_config: z.record(z.string(), z.string()).default({}),
+  expanded_devices: z.record(z.string(), z.record(z.string(), z.string())).default({}),
   state: z
     .object({
       started_at: z.string().optional(),
@@ -58,10 +59,19 @@ export function containerOf(instance: Instance): Container {
     image: config[IMAGE_KEY] ?? config["image.description"] ?? config["volatile.base_image"],
     labels,
     ...limits,
+    diskBytes: diskOf(instance),
     addresses: addressesOf(instance),
     node: ["", "none"].includes(instance.location) ? undefined : instance.location,
     revision: revisionOf({ id, labels, ...limits }),
   };
+}
+
+/** Of its root, which may stand in a profile. */
+function diskOf({ expanded_devices }: Instance): number | undefined {
+  const root = Object.values(expanded_devices).find(
+    ({ type, path }) => type === "disk" && path === "/",
+  );
+  return bytesOf(root?.["size"]);
 }
 
 function labelsOf(config: LxdConfig): Record<string, string> {

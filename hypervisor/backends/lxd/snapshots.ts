@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { OfSnapshot, RawBackend, Snapshot } from "../types.ts";
 import type { LxdClient } from "./client.ts";
+import { exportedImage } from "./export.ts";
 import { getContainer, placeOf, refuseTaken } from "./containers.ts";
 
 const COMMENT_KEY = "user.fettle.comment";
@@ -54,6 +55,10 @@ export function lxdSnapshots(client: LxdClient): Snapshots {
       const body = { name: newName, source, profiles };
       await client.run({ method: "POST", path: "/1.0/instances", query, body, signal });
       return getContainer(client, { project: place.project, name: newName }, signal);
+    },
+    export: async (place, signal) => {
+      await get(place, signal);
+      return exportedImage(client, place, signal);
     },
   };
 }

@@ -1,5 +1,6 @@
 import { BackendError } from "../error.ts";
 import type { OfSnapshot, RawBackend } from "../types.ts";
+import { tarOf } from "./tar.ts";
 import { add, find, shown, timeOf, type World } from "./world.ts";
 
 export function memorySnapshots(world: World): RawBackend["snapshots"] {
@@ -49,5 +50,6 @@ export function memorySnapshots(world: World): RawBackend["snapshots"] {
       made.files = { ...files };
       return shown(made);
     },
+    export: async (place) => tarOf(state(place).files),
   };
 }

@@ -129,7 +129,7 @@ export function shown({
   startedAt,
   ...limits
 }: MemoryContainer): Container {
-  const { project, name, image, labels = {} } = spec;
+  const { project, name, image, diskBytes, labels = {} } = spec;
   const { cpus, memoryBytes } = limits;
   return {
     project,
@@ -142,6 +142,7 @@ export function shown({
     startedAt,
     cpus,
     memoryBytes,
+    diskBytes,
     addresses: [],
     node: undefined,
     revision: revisionOf({ id, cpus, memoryBytes, labels }),

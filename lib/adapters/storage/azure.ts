@@ -12,6 +12,7 @@ import {
   type StoredBlob,
 } from "../../storage.ts";
 import { frameOf, partsOf, type Frame } from "./frame.ts";
+import { answerMs } from "./pace.ts";
 import { statusOf } from "./vendor-error.ts";
 
 /** A block in memory at a time; 50,000 blocks at most make 400 GB. */
@@ -97,7 +98,7 @@ async function putBlocks(
   body: Readable,
   info: PutInfo,
 ): Promise<Omit<StoredBlob, "location">> {
-  const { signal: abortSignal, contentType, metadata, ifAbsent, lockedUntil } = info;
+  const { signal: abortSignal, contentType, metadata, ifAbsent, lockedUntil, onWait } = info;
   const whole = createHash("md5");
   const { pieces, content } = measure(body, info, (piece) => {
     whole.update(piece);
@@ -106,6 +107,7 @@ async function putBlocks(
   for await (const block of partsOf(pieces, BLOCK_BYTES)) {
     const id = Buffer.from(String(ids.length).padStart(6, "0")).toString("base64");
     const transactionalContentMD5 = createHash("md5").update(block).digest();
+    onWait?.(answerMs(block.length));
     await blob.stageBlock(id, block, block.length, { abortSignal, transactionalContentMD5 });
     ids.push(id);
   }

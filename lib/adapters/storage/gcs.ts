@@ -11,6 +11,7 @@ import {
   type StoredBlob,
 } from "../../storage.ts";
 import { frameOf, within, type Frame } from "./frame.ts";
+import { answerMs } from "./pace.ts";
 import { statusOf } from "./vendor-error.ts";
 
 /** A multiple of 256 KiB, as the protocol wants it; this much is in memory. */
@@ -88,7 +89,7 @@ async function putFile(
   body: Readable,
   info: PutInfo,
 ): Promise<Omit<StoredBlob, "location">> {
-  const { signal, contentType, metadata, ifAbsent, lockedUntil } = info;
+  const { signal, contentType, metadata, ifAbsent, lockedUntil, onWait } = info;
   const { pieces, content } = measure(body, info);
   const upload = file.createWriteStream({
     resumable: true,
@@ -104,6 +105,8 @@ async function putFile(
     },
     ...(ifAbsent === true ? { preconditionOpts: { ifGenerationMatch: 0 } } : {}),
   });
+  // A chunk is read before it goes out; meanwhile nothing of the body is.
+  upload.on("progress", () => onWait?.(answerMs(CHUNK_BYTES)));
   await pipeline(pieces, upload, { signal });
   const { size, etag, crc32c } = file.metadata;
   if (Number(size) !== content().bytes)

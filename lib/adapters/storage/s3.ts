@@ -15,6 +15,7 @@ import {
   type StoredBlob,
 } from "../../storage.ts";
 import { frameOf, type Frame } from "./frame.ts";
+import { answerMs } from "./pace.ts";
 import { PartHashes } from "./s3-part-hashes.ts";
 import { encode, presignGet } from "./s3-presign.ts";
 import { statusOf } from "./vendor-error.ts";
@@ -126,8 +127,9 @@ async function putObject(
   const { pieces, content } = measure(body, info, (piece) => {
     parts.add(piece);
   });
-  const stream = Readable.from(pieces);
-  const { expected } = info;
+  const { expected, onWait } = info;
+  // The end of the body is on its way when all of it is read.
+  const stream = Readable.from(pieces).once("end", () => onWait?.(answerMs(PART_BYTES)));
   const params = {
     ...object,
     Body: stream,

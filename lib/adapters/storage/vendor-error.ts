@@ -19,9 +19,9 @@ export function statusOf(error: unknown): number | undefined {
     .find((value): value is number => typeof value === "number" && value >= 100 && value < 600);
 }
 
-/** Codes by which the stores say that the bytes are not those of the checksum. */
+/** By which the stores say that the bytes are not those of the checksum; "contentMD5" is of Azure's emulator. */
 const CORRUPT =
-  /BadDigest|XAmzContentSHA256Mismatch|InvalidDigest|Md5Mismatch|FILE_NO_UPLOAD|CONTENT_DOWNLOAD_MISMATCH|checksum/i;
+  /BadDigest|XAmzContentSHA256Mismatch|InvalidDigest|Md5Mismatch|contentMD5|FILE_NO_UPLOAD|CONTENT_DOWNLOAD_MISMATCH|checksum/i;
 /** Azure's codes of a blob under an immutability policy or a legal hold: with 409, which is a passing one otherwise. */
 const HELD = /BlobImmutableDueTo/i;
 const MESSAGE_MAX = 300;

@@ -50,6 +50,19 @@ export const apiPerformance: Board = {
       graph("By status", [
         ["sum by (status) (rate(fettle_http_requests_total[$__rate_interval]))", "{{status}}"],
       ]),
+      graph("Logins", [
+        ["sum by (result) (increase(arm_hypervisor_logins_total[$__rate_interval]))", "{{result}}"],
+        ["sum(increase(arm_hypervisor_refresh_reused_total[$__rate_interval]))", "reused refresh"],
+      ]),
+      graph("Refused requests", [
+        ["sum by (status) (increase(arm_hypervisor_denied_total[$__rate_interval]))", "{{status}}"],
+      ]),
+      graph("Operations that ended", [
+        [
+          "sum by (kind, result) (increase(arm_hypervisor_operations_ended_total[$__rate_interval]))",
+          "{{kind}} {{result}}",
+        ],
+      ]),
     ],
   },
 };

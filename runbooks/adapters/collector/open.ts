@@ -1,9 +1,10 @@
 import { openStore } from "../../../lib/adapters/storage/open.ts";
 import { systemClock } from "../../../lib/clock.ts";
 import type { Log } from "../../../lib/log.ts";
+import { placeOptions } from "../../../lib/place-config.ts";
 import { secretsOf } from "../../../lib/secret.ts";
 import type { RunbooksConfig } from "../../config.ts";
-import { collects, storeOptions } from "../../config/collector.ts";
+import { collects } from "../../config/collector.ts";
 import { hypervisorAccess } from "../../config/hypervisor.ts";
 import { metricAccess } from "../../config/verify.ts";
 import type { Kubernetes } from "../kubernetes/connect.ts";
@@ -15,7 +16,7 @@ import { prometheusRanges } from "./prometheus-ranges.ts";
 export function collectorPorts(config: RunbooksConfig, kubernetes: Kubernetes, log: Log) {
   const metrics = metricAccess(config);
   const hypervisor = hypervisorAccess(config);
-  const store = storeOptions(config, systemClock);
+  const store = placeOptions(config, systemClock);
   return {
     on: collects(config),
     diagnostics: kubernetesDiagnostics(kubernetes),

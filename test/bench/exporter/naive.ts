@@ -1,9 +1,10 @@
 import { createCipheriv, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { stringify } from "csv-stringify/sync";
 import { createMessage, encrypt, readKeys } from "openpgp";
 import pg from "pg";
 
-// How it is often written: all rows, one string, one encrypted text, one JSON.
+// How it is often written: all rows, one string, one encrypted buffer, one JSON.
 const client = new pg.Client({ connectionString: process.env["AIOPS_DATABASE_URL"] });
 await client.connect();
 const start = performance.now();
@@ -11,11 +12,7 @@ const { rows } = await client.query<Record<string, unknown>>(
   "SELECT * FROM runbooks_audit ORDER BY xid, id LIMIT $1",
   [process.env["FETTLE_BENCH_ROWS"]],
 );
-const field = (value: unknown) => {
-  const text = typeof value === "string" ? value : JSON.stringify(value);
-  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-};
-const csv = rows.map((row) => Object.values(row).map(field).join(",")).join("\n");
+const csv = stringify(rows, { header: true });
 const keys = await readKeys({
   armoredKeys: await readFile(process.env["AUDIT_PGP_PUBLIC_KEY_FILE"] ?? "", "utf8"),
 });

@@ -10,7 +10,7 @@ import { Secret } from "../../../lib/secret.ts";
 import { startSftpServer, type SftpServer } from "../../servers/openssh.ts";
 import { programPath } from "../../servers/unprivileged.ts";
 
-// An upload that is read back, by us and by OpenSSH's own client, to the same server on loopback.
+// An upload, synced to the server's disk, that is read back: by us and by OpenSSH's own client, to the same server on loopback.
 
 const BYTES = 200 * 1024 * 1024;
 const run = promisify(execFile);
@@ -73,7 +73,7 @@ async function byOpenssh(server: SftpServer, path: string, folder: string): Prom
   const key = join(folder, "id");
   await writeFile(key, server.privateKey, { mode: 0o600 });
   const batch = join(folder, "batch");
-  await writeFile(batch, `put ${path} file\nget file ${join(folder, "back")}\n`);
+  await writeFile(batch, `put -f ${path} file\nget file ${join(folder, "back")}\n`);
   const sftp = programPath("SSH_KEYGEN").replace(/ssh-keygen$/, "sftp");
   await run(sftp, [
     ...["-q", "-b", batch, "-i", key, "-P", String(server.port), "-F", "/dev/null"],

@@ -1,5 +1,6 @@
 import { expect, test } from "@jest/globals";
-import { createPasswords, oneTimePassword, weakness } from "../../../hypervisor/auth/password.ts";
+import { createPasswords, oneTimePassword } from "../../../hypervisor/auth/password.ts";
+import { weakness } from "../../../hypervisor/auth/weakness.ts";
 import { Secret } from "../../../lib/secret.ts";
 
 const PASSWORD = "correct horse battery";
@@ -67,13 +68,34 @@ test.each([
   ["Password1234", "ana", /everybody tries/],
   ["administrator1", "ana", /everybody tries/],
   ["qwertyuiop12", "ana", /everybody tries/],
+  ["1qaz2wsx3edc", "ana", /everybody tries/],
+  ["P@ssw0rd123456", "ana", /everybody tries/],
+  ["Liverpool2026", "ana", /everybody tries/],
+  ["monkeydragon1", "ana", /everybody tries/],
+  ["sonyericsson", "ana", /everybody tries/],
+  ["abcdefghijklmnop", "ana", /everybody tries/],
+  ["hypervisor2026", "ana", /everybody tries/],
+  ["I like Jones.Ana!", "ajones", /e-mail address/],
+  ["\uff21\uff2e\uff21-\uff2d\uff21\uff32\uff29\uff21 writes", "ana-maria", /user's name/],
 ])("%s is too weak", (password, username, problem) => {
-  expect(weakness(password, username)).toMatch(problem);
+  expect(weakness(password, { username, email: "jones.ana@example.com" })).toMatch(problem);
 });
 
-test.each(["correct horse battery", "лошадь и две телеги", oneTimePassword()])(
-  "%s will do",
-  (password) => {
-    expect(weakness(password, "ana")).toBeUndefined();
-  },
-);
+test("a password that takes long to look at takes a moment only", () => {
+  const started = performance.now();
+
+  for (const part of ["p@$$w0rd!|1", "4@8({[<369!1|0$5+7%2", "1qaz2wsx", "1/1/2011"])
+    weakness(part.repeat(16).slice(0, 128), { username: "ana" });
+
+  expect(performance.now() - started).toBeLessThan(20_000); // some 0.3 s; unbounded it grows with the square
+});
+
+test.each([
+  "correct horse battery",
+  "лошадь и две телеги",
+  "neuf chevaux verts",
+  "all lower case and long",
+  oneTimePassword(),
+])("%s will do", (password) => {
+  expect(weakness(password, { username: "ana", email: "ana@example.com" })).toBeUndefined();
+});

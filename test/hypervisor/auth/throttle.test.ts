@@ -47,6 +47,13 @@ test("the 64 bits of an IPv6 network are one address", async () => {
   expect(await guess("2001:db8:0:3::1")).toBe(true);
 });
 
+test("an IPv4 address is one client, also where the system shows it as IPv6", async () => {
+  const forms = ["192.0.2.9", "::ffff:192.0.2.9", "::ffff:c000:209"];
+  expect(await guesses(12, async (nth) => guess(forms[nth % 3] ?? ""))).toBe(5);
+
+  expect(await guess("::ffff:192.0.2.10")).toBe(true); // and no two of them are one
+});
+
 test("an account that is guessed at from everywhere stays open where its owner has signed in lately", async () => {
   await forgetGuesses(database, { username: "ana", ip: "192.0.2.200" });
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe } from "@jest/globals";
 import { containersContract } from "./contract/containers.ts";
+import { exportsContract } from "./contract/exports.ts";
 import { limitsContract } from "./contract/limits.ts";
 import { missingContract } from "./contract/missing.ts";
 import {
@@ -41,6 +42,7 @@ export function backendContract(
     });
     containersContract(subject);
     snapshotsContract(subject);
+    exportsContract(subject);
     streamsContract(subject);
     resourcesContract(subject);
     missingContract(subject, without);

@@ -23,17 +23,49 @@ backendContract(
     const backend = openLxd({ name: "lxd", address: { socket } });
     const clusterAddress = `127.0.0.1:${lxd.port}`;
     const engine = { console: "/dev/console", pool: "default", lingers: "; sleep 0.3" };
-    return { backend, image, ...engine, clusterAddress, stop };
+    return { backend, image, ...engine, clusterAddress, readIn: importIntoLxd, stop };
   },
   ({ create }) => {
     test("takes no variable with the end of a line in it, from whoever", async () => {
       const environment = { A: "b\nlxc.hook.start = /bin/true" };
       expect(await kindOf(create("hooked", { environment }))).toBe("invalid");
     });
+    test(
+      "an export leaves no image behind, not even those of one that was killed",
+      exportsCleanly,
+      LIMIT_MS,
+    );
     test("a second server joins by a token and leaves", joinsAndLeaves, LIMIT_MS);
     test("answers over HTTPS to a client with a trusted certificate only", overHttps, LIMIT_MS);
   },
 );
+
+/** `lxc image import`. */
+async function importIntoLxd(tar: Buffer): Promise<string> {
+  const { fingerprint } = (await lxd.ask("POST", "/1.0/images", tar)) as {
+    readonly fingerprint: string;
+  };
+  return fingerprint;
+}
+
+async function exportsCleanly(): Promise<void> {
+  const backend = openLxd({ name: "lxd", address: { socket: lxd.socket } });
+  const { snapshots, containers } = backend;
+  await containers.create({ ...at("packed"), image: lxd.image });
+  await snapshots.create({ ...at("packed"), snapshot: "s1" });
+  const request = { ...at("packed"), snapshot: "s1", exportId: "op-1" };
+  const images = async () => (await lxd.ask("GET", "/1.0/images")) as readonly string[];
+  const before = await images();
+  await snapshots.export(request); // nobody reads it, as if its process had died
+  expect(await images()).toHaveLength(before.length + 1);
+
+  for await (const chunk of await snapshots.export({ ...request, exportId: "op-2" }))
+    if (chunk.length > 0) break; // given up in the middle
+
+  expect(await images()).toEqual(before);
+  await containers.remove(at("packed"));
+  await backend.close();
+}
 
 async function joinsAndLeaves(): Promise<void> {
   // Two that share a network, and so without bridges: the second would take those of the first for its own.

@@ -162,6 +162,18 @@ test("work elsewhere that is refused frees its key; work whose end is unknown ke
   expect(third.body?.["detail"]).toMatch(/how it ended is not known/);
 });
 
+test("work that a backend cannot do frees its key", async () => {
+  const headers = { "idempotency-key": fresh() };
+  const fill = async () => send(frame, "/cups/blue/fill", { method: "POST", headers });
+  backend.end = async () => Promise.reject(new HttpProblem(501, "Not supported", "no tap"));
+  expect((await fill()).status).toBe(501);
+  backend.end = async () => Promise.resolve();
+
+  expect([(await fill()).status, backend.calls]).toEqual([202, 2]);
+  const rows = (await rowsOf(frame.database)).slice(-4);
+  expect(rows.map(({ result }) => result)).toEqual(["Started", "Failure", "Started", "Success"]);
+});
+
 test("a second request with the key of work under way is told so, and the work is done once", async () => {
   const headers = { "idempotency-key": fresh() };
   let release: () => void = () => undefined;

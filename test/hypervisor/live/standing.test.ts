@@ -6,7 +6,7 @@ import { silentLog } from "../../../lib/log.ts";
 import { systemClock } from "../../../lib/clock.ts";
 import { startLoki, type Loki } from "../../fakes/loki.ts";
 import { until } from "../backends/contract/subject.ts";
-import { givenHypervisor, type Hypervisor } from "../given.ts";
+import { fresh, givenHypervisor, type Hypervisor } from "../given.ts";
 import { watchLog } from "../logs/given.ts";
 
 let loki: Loki;
@@ -42,18 +42,46 @@ test("a login stands until its logout, with the rights that its owner has by the
   const { name, token } = await given.person("Viewer");
   const principal = { ...NOBODY_YET, name, session: await sessionOf(name) };
   expect((await standing(principal))?.role).toBe("Viewer");
-  const body = { role: "guest", email: "", enabled: true };
-  expect((await given.send(`/api/v1/users/${name}`, { method: "PUT", body })).status).toBe(200);
+  const become = async (role: string) =>
+    given.database.query("UPDATE hypervisor_users SET role = $2 WHERE username = $1", [name, role]);
+  await become("guest");
   expect((await standing(principal))?.permissions).not.toContain("logs:read");
-  await given.database.query("UPDATE hypervisor_users SET role = 'Viewer' WHERE username = $1", [
-    name,
-  ]);
+  await become("Viewer");
   await given.database.query(
     "UPDATE hypervisor_sessions SET ended_at = now(), ended_by = 'logout' WHERE id = $1",
     [principal.session],
   );
   expect(await standing(principal)).toBeUndefined();
   expect(token).not.toBe("");
+});
+
+test("who was given fewer rights stands no more, until they sign in again", async () => {
+  const standing = standingIn(given.database);
+  const { name } = await given.person("Viewer");
+  const principal = { ...NOBODY_YET, name, session: await sessionOf(name) };
+  const body = { role: "guest", email: "", enabled: true };
+
+  expect((await given.send(`/api/v1/users/${name}`, { method: "PUT", body })).status).toBe(200);
+
+  expect(await standing(principal)).toBeUndefined();
+});
+
+test("who came by an identity provider stands as long as they are that account", async () => {
+  const standing = standingIn(given.database);
+  const name = fresh("person");
+  const bind = async (subject: string) =>
+    given.database.query(
+      `INSERT INTO hypervisor_users (username, role, oidc_issuer, oidc_subject) VALUES ($1, 'Viewer', 'https://idp', $2)
+       ON CONFLICT (username) DO UPDATE SET oidc_subject = $2`,
+      [name, subject],
+    );
+  await bind("first");
+  const principal = { ...NOBODY_YET, name, via: "oidc" as const, subject: "first" };
+  expect((await standing(principal))?.role).toBe("Viewer");
+
+  await bind("second");
+
+  expect(await standing(principal)).toBeUndefined();
 });
 
 test("a disabled user stands no more, nor a token that was revoked", async () => {

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { openLxd } from "../../../hypervisor/backends/lxd/open.ts";
 import { silentLog } from "../../../lib/log.ts";
 import { openDatabase, type Database } from "../../../lib/postgres.ts";
+import { filesBelow, localKeyFile, tempFolder } from "../../exporter/given.ts";
 import { startFettle, waitUntil, type FettleProcess } from "../../fakes/fettle.ts";
 import { startLxd, type Lxd } from "../../servers/lxd.ts";
 import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
@@ -14,11 +16,15 @@ const SNAPSHOTS = "/api/v1/containers/web/snapshots";
 let lxd: Lxd;
 let own: TestDatabase;
 let database: Database;
+let folder: Awaited<ReturnType<typeof tempFolder>>;
+let key: string;
 const processes: FettleProcess[] = [];
 
 beforeAll(async () => {
   own = await createTestDatabase();
   database = openDatabase({ url: own.url, applicationName: "test-killed" }, silentLog);
+  folder = await tempFolder();
+  key = await localKeyFile(folder.path);
   lxd = await startLxd();
   const backend = openLxd({ name: "lxd", address: { socket: lxd.socket } });
   await backend.containers.create({ project: "default", name: "web", image: lxd.image });
@@ -29,6 +35,7 @@ afterAll(async () => {
   await database.close();
   await own.drop();
   await lxd.stop();
+  await folder.remove();
 });
 
 async function start(failpoint = ""): Promise<FettleProcess> {
@@ -38,6 +45,8 @@ async function start(failpoint = ""): Promise<FettleProcess> {
     HYPERVISOR_BACKEND: "lxd",
     HYPERVISOR_BACKEND_SOCKET: lxd.socket,
     HYPERVISOR_OPERATION_LEASE_SECONDS: "3",
+    HYPERVISOR_EXPORT_DIR: join(folder.path, "out"),
+    AUDIT_LOCAL_KEY_FILE: key,
     FETTLE_FAILPOINT: failpoint,
   });
   processes.push(started);
@@ -100,4 +109,39 @@ test("an API that is killed in mid-snapshot leaves no operation running, and the
     ["taken", "Started"],
     ["taken", "Success"],
   ]);
+}, 180_000);
+
+test("an export that is killed twice, packed and stored, is done by the next one, and nothing of the others is left", async () => {
+  for (const each of processes) await each.kill(); // those of other tests would do it
+  const packed = await start("snapshot-packed");
+  const asked = await send(packed.url, `${SNAPSHOTS}/export`, { snapshot_name: "taken" });
+  await packed.exited;
+  const images = async () => JSON.stringify(await lxd.ask("GET", "/1.0/images?recursion=1"));
+  expect(await images()).toContain('"fettle.export":"web"');
+  const stored = await start("snapshot-parts-stored");
+  await stored.exited;
+  const out = join(folder.path, "out");
+  expect([...(await filesBelow(out)).keys()].join()).toMatch(
+    /-2\/web\.taken\.tar\.zst\.envelope\.json$/,
+  );
+
+  const last = await start();
+  const id = String(asked.body["workflow_id"]);
+  let body: Record<string, unknown> = {};
+  await waitUntil("the end of the export", async () => {
+    ({ body } = await send(last.url, `/progress/${id}`));
+    return body["ended_at"] !== null;
+  });
+
+  expect(body).toMatchObject({ status: "completed", message: "done after an interruption" });
+  const files = [...(await filesBelow(out)).keys()].map((path) =>
+    path.split("/").slice(-2).join("/"),
+  );
+  expect(files.toSorted()).toEqual([
+    `${id}-3/manifest.json`,
+    `${id}-3/web.taken.tar.zst.envelope.json`,
+  ]);
+  expect(await images()).not.toContain("fettle.export");
+  const rows = (await rowsOf(database)).filter(({ event }) => event === "SnapshotExported");
+  expect(rows.map(({ result }) => result)).toEqual(["Started", "Success"]);
 }, 180_000);

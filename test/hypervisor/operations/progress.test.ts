@@ -201,6 +201,26 @@ test("a worker tells of its workflow until it ends; of others' and of ours it ma
   ]);
 });
 
+test("of a worker's words the record has the first, and each other status; the history has all", async () => {
+  const id = fresh("train");
+  const tell = async (percent: number, status = "in_progress") =>
+    post("/progress/update", { workflow_id: id, percent_complete: percent, status });
+
+  await tell(0, "pending");
+  for (const percent of [1, 2, 3, 4]) expect((await tell(percent)).status).toBe(200);
+  await tell(5, "failed");
+  expect((await tell(6)).status).toBe(409);
+
+  expect((await rowsAbout(id)).map(({ summary, result }) => [summary, result])).toEqual([
+    [`Told that ${id} is pending, 0 %`, "Success"],
+    [`Told that ${id} is in_progress, 1 %`, "Success"],
+    [`Told that ${id} is failed, 5 %`, "Success"],
+    [expect.stringContaining("has ended: failed"), "Failure"],
+  ]);
+  const { body } = await api.send(`/progress/${id}/history`);
+  expect(body["history"]).toHaveLength(6);
+});
+
 test("another organization's operations are not there", async () => {
   for (const side of ["blue", "red"]) {
     await post("/api/v1/organizations", { id: side, name: side });

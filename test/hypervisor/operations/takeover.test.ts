@@ -10,6 +10,7 @@ import { sweepOperations } from "../../../hypervisor/operations/sweep.ts";
 import { insertOperation } from "../../../hypervisor/operations/table.ts";
 import type { Work } from "../../../hypervisor/operations/types.ts";
 import { pruneHandler } from "../../../hypervisor/schedules/prune.ts";
+import { exportHandler } from "../../../hypervisor/snapshots-export/handler.ts";
 import { systemClock, type Clock } from "../../../lib/clock.ts";
 import { newId } from "../../../lib/id.ts";
 import { silentLog } from "../../../lib/log.ts";
@@ -17,6 +18,7 @@ import { openDatabase, type Database } from "../../../lib/postgres.ts";
 import { waitUntil } from "../../fakes/fettle.ts";
 import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 import { rowsOf } from "../frame/given.ts";
+import { noVault } from "../snapshots-export/given.ts";
 
 const PLACE = { project: "default", name: "web" };
 
@@ -75,7 +77,11 @@ function replica(
   const runner = startRunner({
     database,
     backend: answeringProblems(backend),
-    handlers: { ...handlers, prune: pruneHandler(database) },
+    handlers: {
+      ...handlers,
+      prune: pruneHandler(database),
+      "export-snapshot": exportHandler({ vault: noVault, clock: systemClock }),
+    },
     clock: systemClock,
     log: silentLog,
     leaseSeconds: 3,

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { exceeded, vdcQuotas } from "../../../hypervisor/people/quota.ts";
+import { exceeded, storedQuotas } from "../../../hypervisor/people/quota.ts";
 import type { PlatformEvent } from "../../../hypervisor/types.ts";
 
 test.each([
@@ -35,10 +35,13 @@ test("what is over a VDC's quota is refused with the limit, and its people are t
   const told: PlatformEvent[] = [];
   const query = async () =>
     Promise.resolve({
-      rows: [{ vdc: "v", organization: "o", quota: { containers: 1 } }],
-      rowCount: 1,
+      rows: [
+        { kind: "VDC", id: "v", organization: "o", quota: { containers: 1 }, projects: ["p"] },
+        { kind: "Organization", id: "o", organization: "o", quota: {}, projects: ["p"] },
+      ],
+      rowCount: 2,
     });
-  const quotas = vdcQuotas(
+  const quotas = storedQuotas(
     { query: query as never },
     {
       record: async (event) => {
@@ -48,7 +51,11 @@ test("what is over a VDC's quota is refused with the limit, and its people are t
     },
   );
 
-  await expect(quotas.check("p", { containers: 1 }, { containers: 1 })).rejects.toMatchObject({
+  const scopes = await quotas.scopesOf("p");
+  const [scope] = scopes;
+  if (scope === undefined) throw new Error("no limits hold");
+  expect(scopes).toHaveLength(1); // whoever limits nothing is not asked
+  await expect(quotas.check(scope, { containers: 1 }, { containers: 1 })).rejects.toMatchObject({
     status: 403,
     detail: "VDC v: containers would be 2 of 1",
   });

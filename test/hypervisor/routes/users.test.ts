@@ -142,10 +142,10 @@ test("a disabled user is out at once, with every token", async () => {
   expect((await api.login(person.name)).status).toBe(401);
 });
 
-test("another role holds at once: the access token is void, and the session goes on by a refresh", async () => {
-  const person = await api.person("Operator");
+test("a greater role holds at once: the access token is void, and the session goes on by a refresh", async () => {
+  const person = await api.person("Viewer");
 
-  await put(person.name, { role: "Viewer" });
+  await put(person.name, { role: "Operator" });
 
   expect((await api.send("/auth/me", { as: person.token })).status).toBe(401);
   const again = await api.send("/auth/refresh", {
@@ -154,7 +154,7 @@ test("another role holds at once: the access token is void, and the session goes
     body: { refresh_token: person.refresh },
   });
   const me = await api.send("/auth/me", { as: String(again.body["access_token"]) });
-  expect(me.body["role"]).toBe("Viewer");
+  expect(me.body["role"]).toBe("Operator");
 });
 
 test.each([

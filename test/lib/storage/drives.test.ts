@@ -2,7 +2,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/g
 import { createHash, randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
-import { quickXorHash } from "../../../lib/adapters/storage/drives/hashes.ts";
 import { openStore } from "../../../lib/adapters/storage/open.ts";
 import { systemClock } from "../../../lib/clock.ts";
 import { Secret } from "../../../lib/secret.ts";
@@ -313,18 +312,4 @@ test("Dropbox' access token is used as it is, and its end is told", async () => 
   expect([...dropbox.files().keys()]).toEqual(["/x.csv"]);
   expect(failure.kind).toBe("refused");
   expect(failure.message).toContain("a refresh token lasts");
-});
-
-// From the tests of rclone's QuickXorHash.
-test.each([
-  ["", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="],
-  ["Sg==", "SgAAAAAAAAAAAAAAAQAAAAAAAAA="],
-  ["J9iPGCbfZSTNyw==", "J8DGIzBggm+UgQTNUgYAAAAAAAA="],
-  ["2fuxhBJXtpWFe8dOfdGeHw==", "O9tHLAghgSvYohKFyMMxnNCHaHg="],
-])("the QuickXorHash of %j is known", (content, expected) => {
-  const hash = quickXorHash();
-
-  for (const byte of Buffer.from(content, "base64")) hash.update(Buffer.of(byte));
-
-  expect(hash.digest()).toBe(expected);
 });

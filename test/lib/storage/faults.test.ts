@@ -182,12 +182,12 @@ describe.each(CLOUDS.filter(([name]) => name !== "Google Cloud Storage"))("%s", 
   });
 });
 
-describe.each(CLOUDS.filter(([name]) => name !== "Azure Blob Storage"))("%s", (_name, start) => {
+describe.each(CLOUDS)("%s", (_name, start) => {
   let given: GivenStore;
 
   beforeAll(async () => {
     given = await start();
-  });
+  }, 60_000);
   beforeEach(() => given.setFault?.({ kind: "none" }));
   afterAll(async () => given.stop());
 

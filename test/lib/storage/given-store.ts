@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { openStore } from "../../../lib/adapters/storage/open.ts";
 import { systemClock } from "../../../lib/clock.ts";
 import { Secret } from "../../../lib/secret.ts";
+import { startFaultRelay } from "../../fakes/fault-relay.ts";
 import { startGcs } from "../../fakes/gcs.ts";
 import { startS3 } from "../../fakes/s3.ts";
 import { startTcpProxy } from "../../fakes/tcp-proxy.ts";
@@ -97,7 +98,8 @@ async function givenAzure(): Promise<GivenStore> {
   await BlobServiceClient.fromConnectionString(server.connectionString()).createContainer(
     "diagnostics",
   );
-  const proxy = await startTcpProxy(server);
+  const relay = await startFaultRelay(server);
+  const proxy = await startTcpProxy(relay);
   const text = server.connectionString(proxy);
   const options = {
     kind: "azure",
@@ -115,6 +117,7 @@ async function givenAzure(): Promise<GivenStore> {
     keepsMetadata: true,
     links: true,
     proxy,
+    setFault: relay.setFault,
     stranger: openStore({
       ...options,
       connectionString: new Secret(text.replace(key, otherKey)),
@@ -123,6 +126,7 @@ async function givenAzure(): Promise<GivenStore> {
     credential: key,
     stop: async () => {
       await proxy.stop();
+      await relay.stop();
       await server.stop();
     },
   };

@@ -1,18 +1,15 @@
 import { expect, test } from "@jest/globals";
 import { systemClock } from "../../../lib/clock.ts";
 import { readConfig } from "../../../lib/config.ts";
-import {
-  collectorProblems,
-  collectorVariables,
-  storeOptions,
-} from "../../../runbooks/config/collector.ts";
+import { placeOptions } from "../../../lib/place-config.ts";
+import { collectorProblems, collectorVariables } from "../../../runbooks/config/collector.ts";
 
 function read(env: Readonly<Record<string, string>>) {
   return readConfig(collectorVariables, env);
 }
 
 test("each destination has its store, and none is the database", () => {
-  const options = (env: Readonly<Record<string, string>>) => storeOptions(read(env), systemClock);
+  const options = (env: Readonly<Record<string, string>>) => placeOptions(read(env), systemClock);
 
   expect(options({})).toBeUndefined();
   expect(options({ COLLECTOR_DIR: "/data" })).toEqual({ kind: "folder", path: "/data" });

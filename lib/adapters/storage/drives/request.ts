@@ -2,6 +2,7 @@ import type { Clock } from "../../../clock.ts";
 import { codeOf, messageOf } from "../../../error.ts";
 import { createRedactor } from "../../../redact.ts";
 import { Secret } from "../../../secret.ts";
+import { answerMs } from "../pace.ts";
 import { ServiceFailure } from "../vendor-error.ts";
 
 /** Where access tokens come from. */
@@ -47,17 +48,8 @@ const TRIES = 3;
 const FIRST_WAIT_MS = 200;
 /** A service that asks for more is left to the next run. */
 const WAIT_MAX_MS = 30_000;
-/** Until the answer's head is there, besides the time in which the content goes out. */
-const ANSWER_MS = 100_000;
-/** 128 kbit/s; a line that is slower is given up. */
-const BYTES_PER_MS_MIN = 16;
 const EXPLANATION_CHARACTERS_MAX = 200;
 const EXPLANATION_BYTES_MAX = 64 * 1024;
-
-/** So long a request with this much content may take. */
-export function answerMs(bytes: number): number {
-  return ANSWER_MS + bytes / BYTES_PER_MS_MIN;
-}
 
 /**
  * Asks a service over HTTP: with a token that is renewed once when it is refused, again after failures in passing, after

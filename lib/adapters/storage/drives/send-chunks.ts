@@ -2,7 +2,8 @@ import type { Clock } from "../../../clock.ts";
 import type { PutInfo } from "../../../storage.ts";
 import { partsOf } from "../frame.ts";
 import { ServiceFailure } from "../vendor-error.ts";
-import { answerMs, withRetries } from "./request.ts";
+import { answerMs } from "../pace.ts";
+import { withRetries } from "./request.ts";
 
 export interface Chunk {
   /** Where it begins in the file. */

@@ -1,13 +1,15 @@
 import { expect, test } from "@jest/globals";
 import { at, kindOf, LIMIT_MS, type Subject } from "./subject.ts";
 
+const LIMITS = { cpus: 1, diskBytes: 2 ** 30 };
+
 // eslint-disable-next-line jest/no-export -- the same tests run on several backends
 export function snapshotsContract(subject: Subject): void {
   test(
     "takes snapshots, puts the files back, and makes clones of them",
     async () => {
       const { snapshots, containers } = subject.backend();
-      const first = await subject.running("snapped", { labels: { tier: "web" }, cpus: 1 });
+      const first = await subject.running("snapped", { labels: { tier: "web" }, ...LIMITS });
       await subject.shell("snapped", "echo one > /root/state");
       const taken = await snapshots.create({ ...at("snapped"), snapshot: "s1", comment: "good" });
       await subject.shell("snapped", "echo two > /root/state");
@@ -21,14 +23,15 @@ export function snapshotsContract(subject: Subject): void {
       ]);
       expect(await kindOf(snapshots.create({ ...at("snapped"), snapshot: "s1" }))).toBe("conflict");
       const restored = await snapshots.restore({ ...at("snapped"), snapshot: "s1" });
-      expect(restored).toMatchObject({ status: "running", labels: { tier: "web" }, cpus: 1 });
+      expect(first).toMatchObject(LIMITS);
+      expect(restored).toMatchObject({ status: "running", labels: { tier: "web" }, ...LIMITS });
       expect(await subject.printed("snapped", "cat /root/state")).toBe("one");
       const clone = { ...at("snapped"), snapshot: "s2", newName: "copied" };
       expect(await snapshots.clone(clone)).toMatchObject({
         name: "copied",
         status: "stopped",
         labels: { tier: "web" },
-        cpus: 1,
+        ...LIMITS,
       });
       expect(await kindOf(snapshots.clone(clone))).toBe("conflict");
       await snapshots.remove({ ...at("snapped"), snapshot: "s2" });

@@ -20,6 +20,8 @@ export interface Given {
   readonly clusterAddress?: string;
   /** Ends a line whose output counts: LXD 5.0.2 loses what a command prints that ends at once (16 of 160). */
   readonly lingers?: string;
+  /** Reads an exported snapshot in, as its people would. @returns the image that it became; undefined: it is the snapshot again */
+  readonly readIn?: (tar: Buffer) => Promise<string | undefined>;
   readonly stop: () => Promise<void>;
 }
 

@@ -1,0 +1,140 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { envSections } from "../../cli/env-example.ts";
+import { renderedKustomizations } from "../kubernetes/render.ts";
+
+const WORKFLOWS = ".github/workflows";
+const PAGE = "docs/operations.md";
+const HEADING = "## Workflows";
+/** What the clouds' and GitHub's own programs read. */
+const FOREIGN = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "GH_TOKEN", "KUBECONFIG"];
+/** Which table a command's variables stand in, where it is not called like the service. */
+const TABLES: Readonly<Record<string, string>> = {
+  export: "exporter",
+  backup: "exporter",
+  migrate: "exporter", // it needs the database alone, as the exporter's table says
+};
+
+/** Each variable that a workflow sets is read by somebody, and each container has those without which its command does not start. */
+export async function checkVariables(): Promise<readonly string[]> {
+  const sections = await envSections();
+  const known = new Set(
+    sections.flatMap(({ shape }) => Object.values(shape).map(({ name }) => name)),
+  );
+  const required = new Map(
+    sections.map(({ title, shape }) => [
+      title.split(":")[0] ?? "",
+      Object.values(shape).flatMap(({ name, presence }) => (presence === "required" ? [name] : [])),
+    ]),
+  );
+  const lacks = ({ where, command, set }: Started) =>
+    (required.get(TABLES[command] ?? command) ?? [])
+      .filter((name) => !set.includes(name))
+      .map(
+        (name) => `${where} does not set ${name}, without which fettle ${command} does not start`,
+      );
+  return [
+    ...(await workflowProblems(known)),
+    ...[...(await ofCompose()), ...(await ofKubernetes())].flatMap(lacks),
+  ];
+}
+
+interface Started {
+  readonly where: string;
+  readonly command: string;
+  readonly set: readonly string[];
+}
+
+async function ofCompose(): Promise<readonly Started[]> {
+  const { services } = parse(await readFile("docker-compose.yml", "utf8"), { merge: true }) as {
+    services: Readonly<
+      Record<string, { image?: string; command?: string[]; environment?: object }>
+    >;
+  };
+  return Object.entries(services)
+    .filter(([, { image = "" }]) => /^fettle(-backup)?:/.test(image))
+    .map(([name, { command = [], environment = {} }]) => ({
+      where: `docker-compose.yml: ${name}`,
+      command: command[0] ?? "",
+      set: Object.keys(environment),
+    }));
+}
+
+interface Container {
+  readonly name: string;
+  readonly image: string;
+  readonly args?: readonly string[];
+  readonly env?: readonly { readonly name: string }[];
+}
+
+async function ofKubernetes(): Promise<readonly Started[]> {
+  return (await renderedKustomizations()).flatMap(({ folder, manifests }) =>
+    containersIn(manifests)
+      .filter(({ image }) => /\/fettle(-backup)?:/.test(image))
+      .map(({ name, args = [], env = [] }) => ({
+        where: `${folder}: ${name}`,
+        command: args[0] ?? "",
+        set: env.map((one) => one.name),
+      })),
+  );
+}
+
+function containersIn(value: unknown): readonly Container[] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, one]) =>
+    key === "containers" ? (one as Container[]) : containersIn(one),
+  );
+}
+
+type Env = Readonly<Record<string, unknown>>;
+
+interface Job {
+  readonly env?: Env;
+  readonly steps?: readonly { readonly env?: Env; readonly run?: string }[];
+}
+
+async function workflowProblems(known: ReadonlySet<string>): Promise<readonly string[]> {
+  const scripts = await scriptsText();
+  const [, after = ""] = (await readFile(PAGE, "utf8")).split(`${HEADING}\n`);
+  const [page = ""] = after.split("\n## ");
+  const names = await readdir(WORKFLOWS);
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const text = await readFile(join(WORKFLOWS, name), "utf8");
+      const { env = {}, jobs } = parse(text) as { env?: Env; jobs: Readonly<Record<string, Job>> };
+      const set = [
+        ...Object.keys(env),
+        ...Object.values(jobs).flatMap((job) => [
+          ...Object.keys(job.env ?? {}),
+          ...(job.steps ?? []).flatMap((step) => Object.keys(step.env ?? {})),
+        ]),
+      ];
+      const isRead = (variable: string) =>
+        known.has(variable) ||
+        FOREIGN.includes(variable) ||
+        new RegExp(`\\$\\{?${variable}\\b`).test(text) ||
+        new RegExp(`\\b${variable}\\b`).test(scripts);
+      const asked = [...text.matchAll(/\b(?:vars|secrets)\.([A-Z][A-Z0-9_]*)/g)];
+      return [
+        ...[...new Set(set)]
+          .filter((variable) => !isRead(variable))
+          .map((variable) => `${WORKFLOWS}/${name}: sets ${variable}, which nothing reads`),
+        ...asked
+          .filter(([, setting = ""]) => !page.includes(`\`${setting}\``))
+          .map(
+            ([, setting = ""]) =>
+              `${WORKFLOWS}/${name}: ${PAGE} does not say that it needs ${setting}`,
+          ),
+      ];
+    }),
+  );
+  return found.flat();
+}
+
+/** Of what the workflows start besides the services. */
+async function scriptsText(): Promise<string> {
+  const names = (await readdir("ops")).filter((name) => name.endsWith(".ts"));
+  const paths = ["Makefile", ...names.map((name) => join("ops", name))];
+  return (await Promise.all(paths.map(async (path) => readFile(path, "utf8")))).join("\n");
+}
