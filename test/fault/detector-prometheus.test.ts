@@ -31,6 +31,8 @@ beforeAll(async () => {
     history: historyOf(`127.0.0.1:${proxy.port}`),
   });
   await prometheus.waitForTarget("shop");
+  // Until the second target was tried too, the clash is none.
+  await waitUntil("both targets to be tried", async () => (await targetsTried()) === 2);
   const config = readDetectorConfig({
     PROM_URL: prometheus.url,
     AIOPS_METRICS: [
@@ -51,6 +53,12 @@ afterAll(async () => {
   await prometheus.stop();
   await Promise.all([proxy.stop(), late.stop(), target.stop()]);
 });
+
+async function targetsTried(): Promise<number> {
+  const answer = await fetch(`${prometheus.url}/api/v1/query?query=up`);
+  const { data } = (await answer.json()) as { readonly data: { readonly result: unknown[] } };
+  return data.result.length;
+}
 
 /** Ten minutes of the same gauge, one sample a second, as Prometheus would have scraped it. */
 function historyOf(instance: string): string {
