@@ -64,18 +64,22 @@ package: ## the release's files: sources, and what they consist of (CycloneDX)
 env-example: $(INSTALLED) ## write .env.example from the tables of variables
 	@node ops/env-example.ts
 
+# Those of the profiles too, which `docker compose` alone does not see.
+COMPOSE := docker compose --profile "*"
 up: ## build and start everything in containers (needs Docker)
 	docker compose up --build --detach
 down: ## stop the containers
-	docker compose down
+	$(COMPOSE) down
 logs: ## follow the logs of all containers
-	docker compose logs --follow
+	$(COMPOSE) logs --follow
 ps: ## the state of the containers
-	docker compose ps
+	$(COMPOSE) ps
 rebuild: ## build without the cache
-	docker compose build --no-cache
-clean: ## remove what the demo made
+	$(COMPOSE) build --no-cache
+clean: ## remove what the demo made and, after asking (YES=1: without), the containers, their volumes (the database!) and what lies in sftp/
 	rm -rf demo-*
-clean-all: clean ## also remove containers, their volumes (the database!), .fettle (its keys!) and what lies in sftp/
-	rm -rf .fettle sftp
-	docker compose down --volumes
+	@if [ -f .env ] && command -v docker >/dev/null; then answer="$(YES)"; \
+	[ -n "$$answer" ] || { printf "Remove the containers, their volumes (the database, the exports) and what lies in sftp/? [y/N] "; read -r answer || true; }; \
+	case "$$answer" in y|1) $(COMPOSE) run --rm folders find /sftp -mindepth 1 -delete && $(COMPOSE) down --volumes;; *) echo kept;; esac; fi
+clean-all: clean ## also remove .fettle with its keys: what was sealed by them cannot be opened any more
+	rm -rf .fettle

@@ -1,5 +1,7 @@
 import { rm } from "node:fs/promises";
 import { messageOf } from "../lib/error.ts";
+import { backupOf } from "./backup-manifest.ts";
+import { hashFile } from "./hash-file.ts";
 import type { Destination, Parcel } from "./types.ts";
 
 /**
@@ -24,8 +26,8 @@ export class BackupDelivery {
         sent.push(parcel.name);
       } catch (error) {
         this.#failures.push(error);
-        await withdrawFrom(destination, sent);
         this.#sent.delete(destination);
+        if (await isWithoutManifest(destination, parcel)) await withdrawFrom(destination, sent);
       }
     }
     await rm(parcel.path, { force: true });
@@ -51,4 +53,24 @@ export class BackupDelivery {
 /** What stays is no backup without its manifest, and does no harm but cost. A file that was refused may be somebody else's. */
 async function withdrawFrom(destination: Destination, names: readonly string[]): Promise<void> {
   for (const name of names) await destination.remove(name).catch(() => undefined);
+}
+
+/**
+ * Whether the place has no manifest of ours. An upload may fail when the file has its name already: a manifest goes away first,
+ * and where nobody can say, or it stays, its parts stay too, so that what is listed as a backup is one.
+ */
+async function isWithoutManifest(destination: Destination, file: Parcel): Promise<boolean> {
+  if (backupOf(file.name) === undefined) return true;
+  const copy = `${file.path}.there`;
+  try {
+    if (!(await destination.has(file.name))) return true;
+    await destination.download(file.name, copy);
+    if (!file.knownSha256.has((await hashFile(copy)).sha256)) return true;
+    await destination.remove(file.name);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await rm(copy, { force: true });
+  }
 }

@@ -53,6 +53,11 @@ export function backupName(startedAt: Date): string {
   return `${PREFIX}${startedAt.toISOString().replaceAll(/[-:]|\.\d+/g, "")}`;
 }
 
+/** How the name of each part begins; its number and its layers follow. */
+export function partPrefix(backup: string): string {
+  return `${backup}.dump.`;
+}
+
 /** As a signed note, or as it is when nobody signs. */
 export function writeManifest(content: BackupManifest, signer: Signer | undefined): ManifestFile {
   const text = `${JSON.stringify(content, null, 1)}\n`;
@@ -85,6 +90,11 @@ export function readManifest({ name: fileName, text }: ManifestFile, trust: Trus
   if (!result.success) throw new Error(`${fileName}: ${z.prettifyError(result.error)}`);
   if (result.data.name !== backupOf(fileName))
     throw new Error(`${fileName}: it is the manifest of ${result.data.name}`);
+  // Where nobody signs, a manifest that somebody put there must not have other files fetched, or taken away.
+  const own = partPrefix(result.data.name);
+  const stranger = result.data.parts.find((each) => !each.name.startsWith(own));
+  if (stranger !== undefined)
+    throw new Error(`${fileName}: ${stranger.name} is no part of ${result.data.name}`);
   return result.data;
 }
 

@@ -6,7 +6,7 @@ import { sealUnder } from "../lib/envelope/seal-under.ts";
 import { hasCode } from "../lib/error.ts";
 import { createMeter } from "../lib/meter.ts";
 import { Pieces } from "../lib/pieces.ts";
-import type { BackupManifest, BackupPart } from "./backup-manifest.ts";
+import { partPrefix, type BackupManifest, type BackupPart } from "./backup-manifest.ts";
 import type { Sealing } from "./outputs.ts";
 import { writeWhole } from "./safe-file.ts";
 import { workName } from "./work-folder.ts";
@@ -87,7 +87,7 @@ async function cutParts(backup: Backup, stdout: Readable, deps: DumpDeps, handOv
 
 /** The names tell the reader which layers there are, as those of exports do. */
 function partName(backup: string, number: number, { sealing }: DumpDeps): string {
-  const inner = `${backup}.dump.${String(number).padStart(4, "0")}${sealing.recipients.length > 0 ? ".gpg" : ""}`;
+  const inner = `${partPrefix(backup)}${String(number).padStart(4, "0")}${sealing.recipients.length > 0 ? ".gpg" : ""}`;
   return sealing.wrappers.length > 0 ? `${inner}.envelope.json` : inner;
 }
 

@@ -1,5 +1,6 @@
 import { failpoint } from "../lib/failpoint.ts";
 import { buildParts, type BuildDeps, type PartFile } from "./build-parts.ts";
+import { DestinationError } from "./destination-error.ts";
 import { isFor } from "./keep.ts";
 import type { Signer } from "./manifest.ts";
 import { manifestName, namesOf, storedName } from "./name.ts";
@@ -80,6 +81,7 @@ async function planNext(session: ExportSession, deps: ExportDeps): Promise<Expor
   const range = await session.newRange({ evenIfEmpty: deps.signer !== undefined });
   if (range === undefined) return undefined;
   const { sealing, formula, partBytes } = deps;
+  const silent = new Set<Destination>();
   for (const clear of namesOf(range.cutoff)) {
     if (await session.isNameUsed(clear)) continue;
     const name = { clear, stored: storedName(clear, sealing.filenameSalt) };
@@ -87,16 +89,29 @@ async function planNext(session: ExportSession, deps: ExportDeps): Promise<Expor
       ...firstNames({ name }, sealing),
       storedName(manifestName(clear), sealing.filenameSalt),
     ];
-    if (await isTakenSomewhere(names, deps)) continue;
+    if (await isTakenSomewhere(names, silent, deps)) continue;
     return session.commitPlan(range, { name, formula, partBytes });
   }
   throw new Error("no file name is free for today's export");
 }
 
-async function isTakenSomewhere(names: readonly string[], deps: ExportDeps): Promise<boolean> {
-  for (const destination of deps.destinations) {
-    for (const name of names) {
-      if (await destination.has(name, deps.signal)) return true;
+/**
+ * A destination that cannot be asked keeps the others from nothing: it counts as free, since nothing is overwritten anyway.
+ *
+ * @param silent those that could not be asked; they are asked no more
+ */
+async function isTakenSomewhere(
+  names: readonly string[],
+  silent: Set<Destination>,
+  { destinations, log, signal }: ExportDeps,
+): Promise<boolean> {
+  for (const destination of destinations.filter((each) => !silent.has(each))) {
+    try {
+      for (const name of names) if (await destination.has(name, signal)) return true;
+    } catch (error) {
+      if (!(error instanceof DestinationError)) throw error;
+      silent.add(destination);
+      log.warn("a destination does not say which names are free", { error: error.message });
     }
   }
   return false;

@@ -1,9 +1,10 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { listBackups } from "./backup-keep.ts";
 import { manifestNames } from "./backup-manifest.ts";
 import { readBackup, type FoundBackup, type FindDeps } from "./find-backup.ts";
 import type { Destination } from "./types.ts";
+import { makeRestoreFolder } from "./work-folder.ts";
 
 export interface FetchDeps extends FindDeps {
   /** Private, with room for the whole backup. */
@@ -26,7 +27,7 @@ export async function withFetchedBackup<T>(
   work: (found: FoundBackup) => Promise<T>,
 ): Promise<T> {
   const wanted = name === LATEST ? await newestOf(destination) : name;
-  const folder = await mkdtemp(join(deps.workFolder, "restore-"));
+  const folder = await makeRestoreFolder(deps.workFolder);
   try {
     await fetchManifest(destination, wanted, folder);
     const found = await readBackup(join(folder, wanted), deps);

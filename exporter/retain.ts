@@ -33,7 +33,7 @@ interface HeldExport {
   readonly reason: string;
 }
 
-/** However old they are, so many exports stay at each destination. */
+/** However old they are, so many exports with rows stay at each destination, and whatever is newer than the oldest of them. */
 const KEEP_MIN = 3;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -53,12 +53,22 @@ export async function retain(dryRun: boolean, deps: RetainDeps): Promise<readonl
     if (days === undefined) continue;
     const stored = await deps.archive.stored(destination.name);
     const oldest = deps.clock.now().getTime() - days * DAY_MS;
-    const old = stored.slice(KEEP_MIN).filter(({ cutoff }) => cutoff.getTime() < oldest);
+    const old = behindNewest(stored).filter(({ cutoff }) => cutoff.getTime() < oldest);
     const told = await takeAway(destination, old.toReversed(), dryRun, deps);
     const kept = stored.length - old.length;
     results.push({ destination: destination.name, kept, ...told });
   }
   return results;
+}
+
+/** Runs without new rows leave a manifest only: they are no copy of anything, and must not push the last copies out. */
+function behindNewest(stored: readonly StoredExport[]): readonly StoredExport[] {
+  let withRows = 0;
+  const end = stored.findIndex(
+    ({ files }) =>
+      files.some(({ plaintextSha256 }) => plaintextSha256 !== undefined) && ++withRows === KEEP_MIN,
+  );
+  return end < 0 ? [] : stored.slice(end + 1);
 }
 
 async function takeAway(

@@ -1,16 +1,17 @@
 import { createHash } from "node:crypto";
-import { lstat, mkdir, readdir, stat, unlink } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, rm, stat, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hasCode } from "../lib/error.ts";
 import type { ExporterConfig } from "./config.ts";
 
 const OWNER_ONLY = 0o700;
-/** A sealed file that nobody came back for. An export that still wants it builds it again. */
+/** A sealed file, or the folder of a restore, that nobody came back for. An export that still wants it builds it again. */
 const KEEP_SEALED_MS = 7 * 24 * 60 * 60 * 1000;
 
 const HALF_WRITTEN = /^\..+\.(\d+)\.part$/;
-const SEALED = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|drill)-/;
+const RESTORE = "restore-";
+const LEFT_ALONE = /^(restore-\w{6}$|([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|drill)-)/;
 
 /** As configured, or one for each database, private to this user. It holds an export's files while they are delivered. */
 export function workFolderOf({ workDir, databaseUrl }: ExporterConfig): string {
@@ -39,7 +40,7 @@ export async function preparePrivateFolder(path: string): Promise<void> {
 }
 
 /**
- * Removes what killed runs left: half-written files of processes that are gone, sealed files that nobody finished.
+ * Removes what killed runs left: half-written files of processes that are gone, sealed files that nobody finished, what was fetched to be restored.
  *
  * @returns the names removed
  */
@@ -47,10 +48,15 @@ export async function sweepWorkFolder(folder: string, now: Date): Promise<readon
   const removed: string[] = [];
   for (const name of await readdir(folder)) {
     if (!(await isLeftover(folder, name, now))) continue;
-    await unlink(join(folder, name));
+    await rm(join(folder, name), { recursive: true, force: true });
     removed.push(name);
   }
   return removed;
+}
+
+/** Makes a folder for what is fetched to be restored. */
+export async function makeRestoreFolder(workFolder: string): Promise<string> {
+  return mkdtemp(join(workFolder, RESTORE));
 }
 
 /** Takes away all of an export that is finished, also what an earlier run built otherwise than the last one. */
@@ -63,7 +69,7 @@ async function isLeftover(folder: string, name: string, now: Date): Promise<bool
   const pid = HALF_WRITTEN.exec(name)?.[1];
   // Our own number too: the caller has not begun to write, and in a container every process is number 1.
   if (pid !== undefined) return Number(pid) === process.pid || !isAlive(Number(pid));
-  if (!SEALED.test(name)) return false;
+  if (!LEFT_ALONE.test(name)) return false;
   const { mtimeMs } = await stat(join(folder, name));
   return now.getTime() - mtimeMs > KEEP_SEALED_MS;
 }

@@ -83,13 +83,16 @@ export function buildHypervisorApp(deps: HypervisorAppDeps): HypervisorApp {
   let router: Router | undefined;
   const app = buildApp({ service: "hypervisor", log, registry, readiness }, (express) => {
     express.set("trust proxy", [...deps.trustedProxies]);
-    express.use(corsByList(deps.corsOrigins));
+    const guard = createGuard(deps);
+    express.use(corsByList(deps.corsOrigins, guard));
     router = createRouter(express, {
-      guard: createGuard(deps),
+      guard,
       database: deps.database,
       origins: deps.corsOrigins,
       trustsProxy: express.get("trust proxy fn") as TrustsProxy,
       limit: limitRate(deps.requestsPerMinute),
+      log,
+      registry,
     });
     addNouns(router, deps);
   });

@@ -18,6 +18,7 @@ import { storedQuotas } from "./people/quota.ts";
 import { withinQuota, withinSnapshots } from "./routes/quota-use.ts";
 import { pruneHandler } from "./schedules/prune.ts";
 import { noteScheduled, runSchedules } from "./schedules/run-schedules.ts";
+import { disabledEvent } from "./schedules/without-container.ts";
 import { exportHandler } from "./snapshots-export/handler.ts";
 import type { Vault } from "./snapshots-export/types.ts";
 import type { EventSink } from "./types.ts";
@@ -65,8 +66,8 @@ export function openOperations(
     begun: metrics.begun,
     ended: (claim, outcome) => {
       metrics.ended(claim, outcome);
-      const event = operationEvent(claim, outcome);
-      if (event !== undefined) void deps.events.record(event);
+      for (const event of [operationEvent(claim, outcome), disabledEvent(claim, outcome)])
+        if (event !== undefined) void deps.events.record(event);
     },
   });
   stack.add("operations", async () => runner.stop());

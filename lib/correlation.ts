@@ -1,4 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { randomUUID } from "node:crypto";
+
+export const CORRELATION_HEADER = "X-Correlation-ID";
 
 const current = new AsyncLocalStorage<string>();
 
@@ -10,4 +13,9 @@ export function correlationId(): string | undefined {
 /** Runs `work` so that its log lines, audit rows and outgoing requests carry `id`. */
 export function withCorrelation<T>(id: string, work: () => T): T {
   return current.run(id, work);
+}
+
+/** The one that a caller gave, or a new one: it goes into logs and audit rows, so only what cannot do harm there is taken over. */
+export function correlationIdOf(given: unknown): string {
+  return typeof given === "string" && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }

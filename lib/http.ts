@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { createServer, STATUS_CODES, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
@@ -12,7 +11,12 @@ import express, {
 import helmet from "helmet";
 import type { Registry } from "prom-client";
 import { capConnections, type ConnectionCap } from "./connection-cap.ts";
-import { correlationId, withCorrelation } from "./correlation.ts";
+import {
+  CORRELATION_HEADER,
+  correlationId,
+  correlationIdOf,
+  withCorrelation,
+} from "./correlation.ts";
 import { codeOf, hasCode } from "./error.ts";
 import { exposition } from "./exposition.ts";
 import type { Log } from "./log.ts";
@@ -86,12 +90,8 @@ const CSP = {
   "upgrade-insecure-requests": null, // plain http behind an ingress, and on loopback
 };
 
-const CORRELATION_HEADER = "X-Correlation-ID";
-
 const correlate: RequestHandler = (request, response, next) => {
-  const given = request.get(CORRELATION_HEADER);
-  // A foreign value goes into logs and audit rows: only what cannot do harm there is taken over.
-  const id = given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+  const id = correlationIdOf(request.get(CORRELATION_HEADER));
   response.set(CORRELATION_HEADER, id);
   withCorrelation(id, next);
 };

@@ -12,8 +12,12 @@ export interface HttpMetrics {
   observe(method: string, route: string, status: number, seconds: number): void;
 }
 
+const ofRegistries = new WeakMap<Registry, HttpMetrics>();
+
 /** What every service counts about the requests that it answers. `route` is the pattern, never the path: bounded labels. */
 export function createHttpMetrics(registry: Registry): HttpMetrics {
+  const known = ofRegistries.get(registry);
+  if (known !== undefined) return known; // refused upgrades are counted with the requests
   const requests = new Counter({
     name: "fettle_http_requests_total",
     help: "HTTP requests answered",
@@ -27,10 +31,12 @@ export function createHttpMetrics(registry: Registry): HttpMetrics {
     buckets: [0.005, 0.025, 0.1, 0.25, 1, 5],
     registers: [registry],
   });
-  return {
+  const metrics: HttpMetrics = {
     observe: (method, route, status, seconds) => {
       requests.inc({ method, route, status: String(status) });
       duration.observe({ method, route }, seconds);
     },
   };
+  ofRegistries.set(registry, metrics);
+  return metrics;
 }

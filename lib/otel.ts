@@ -2,6 +2,7 @@
 // before the instrumentations are imported, and these before what they instrument.
 import { register } from "node:module";
 import { diag, DiagConsoleLogger, DiagLogLevel } from "@opentelemetry/api";
+import { serviceName } from "./service-name.ts";
 
 diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.WARN);
 // eslint-disable-next-line @typescript-eslint/no-deprecated -- the hook has no registerHooks form yet (0.301)
@@ -15,7 +16,7 @@ const [
   { HttpInstrumentation },
   { PgInstrumentation },
   { UndiciInstrumentation },
-  { resourceFromAttributes },
+  { detectResources, envDetector, resourceFromAttributes },
   { BatchSpanProcessor, TracerProvider },
 ] = await Promise.all([
   import("@opentelemetry/context-async-hooks"),
@@ -34,9 +35,10 @@ const [{ context, propagation, trace }, { W3CTraceContextPropagator }] = await P
 ]);
 
 const provider = new TracerProvider({
+  // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
   resource: resourceFromAttributes({
-    "service.name": process.env["OTEL_SERVICE_NAME"] ?? "fettle",
-  }),
+    "service.name": serviceName(process.argv.slice(2), process.env),
+  }).merge(detectResources({ detectors: [envDetector] })),
   spanProcessors: [new BatchSpanProcessor({ exporter: new OTLPTraceExporter() })],
 });
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());

@@ -121,6 +121,8 @@ export interface S3Options {
   readonly clock: Pick<Clock, "now">;
   /** Objects there may be locked: then nothing is deleted of which that may not be seen. */
   readonly locks?: boolean;
+  /** For tests: a connection that is silent is given up so many times sooner. */
+  readonly impatience?: number;
 }
 
 export interface GcsOptions {

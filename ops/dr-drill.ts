@@ -1,7 +1,8 @@
 // `make dr-drill`: rehearses a disaster. Restores a backup (DRILL_BACKUP, a path or the name of one at the destination DRILL_FROM; with
 // DRILL_FROM alone the newest there; else one that it takes now of AIOPS_DATABASE_URL) whose signature fits DRILL_PUBLIC_KEY_FILE
 // into a PostgreSQL of its own, lets a service live on it, checks the record, and tells the hypervisor that it went well
-// (DRILL_REPORT_URL, DRILL_REPORT_TOKEN). Needs the exporter's keys in their variables, and pg_dump and pg_restore.
+// (DRILL_REPORT_URL, DRILL_REPORT_TOKEN). Needs the exporter's keys in their variables (a PGP key in AUDIT_DRILL_PGP_PRIVATE_KEY_FILE), and
+// pg_dump and pg_restore.
 // The last line is JSON with what was measured. docs/operations.md has the figures and what they mean.
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { createPublicKey } from "node:crypto";
@@ -58,7 +59,7 @@ async function drill(): Promise<Measured> {
     const source = from === undefined ? [] : ["--from", from];
     const words = await step(
       "restoring",
-      ["restore", backup, "--json", ...source, ...trust],
+      ["restore", backup, "--json", ...source, ...trust, ...pgpKey()],
       scratch.url,
     );
     const { name, startedAt } = JSON.parse(words) as { name: string; startedAt: string };
@@ -95,6 +96,12 @@ function requireRecent(name: string, rpoSeconds: number): void {
 function given(name: string): string | undefined {
   const value = process.env[name];
   return value === "" ? undefined : value;
+}
+
+/** A backup that was sealed for people; the other keys are found by their variables. */
+function pgpKey(): readonly string[] {
+  const path = given("AUDIT_DRILL_PGP_PRIVATE_KEY_FILE");
+  return path === undefined ? [] : ["--pgp-private-key", path];
 }
 
 async function takeBackup(): Promise<string> {

@@ -1,6 +1,7 @@
 import { format } from "prettier";
 import { channels, renderAlertmanager } from "./alertmanager/render.ts";
 import { boards } from "./grafana/boards.ts";
+import { renderDatasources } from "./grafana/datasources.ts";
 import { renderBoard } from "./grafana/panels.ts";
 import { rbacManifest } from "../runbooks/main.ts";
 import { renderArchitecture } from "./import-graph.ts";
@@ -24,6 +25,11 @@ export const generatedFiles: readonly GeneratedFile[] = [
   { path: "docs/architecture.md", render: renderArchitecture },
   { path: "ops/alertmanager/alertmanager.yml", render: () => renderAlertmanager([]) },
   { path: "ops/alertmanager/alertmanager-people.yml", render: () => renderAlertmanager(channels) },
+  {
+    path: "ops/alertmanager/alertmanager-kubernetes.yml",
+    render: () => renderAlertmanager(channels, "kubernetes"),
+  },
+  { path: "ops/grafana/generated/datasources.yaml", render: renderDatasources },
   { path: "ops/kubernetes/generated/prometheus-rules.yaml", render: renderPrometheusRules },
   {
     path: "ops/kubernetes/overlays/production/rbac.yaml",

@@ -44,6 +44,7 @@ export class CopyRows extends Readable {
     super({ objectMode: true, highWaterMark: AHEAD });
     this.#text = text;
     this.query_timeout = timeoutMs;
+    this.on("error", () => undefined); // told to whoever reads; until somebody does it is nobody's
   }
 
   /** Called by the driver: takes the socket over until what comes is no longer of the COPY. */
@@ -95,7 +96,8 @@ export class CopyRows extends Readable {
     if (!this.#takeMessages()) return;
     this.#hand();
     this.#socket = undefined;
-    this.#giveBack(this.#buffer.subarray(this.#taken, this.#filled)); // with an error in it, this stream is destroyed
+    // A copy, since the driver keeps what it cannot read yet, and the rows' memory is given away. An error in it destroys this stream.
+    this.#giveBack(Buffer.from(this.#buffer.subarray(this.#taken, this.#filled)));
     this.push(null);
   }
 

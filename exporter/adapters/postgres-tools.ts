@@ -41,10 +41,29 @@ function libpqEnvironment(address: Secret): Readonly<Record<string, string>> {
     const variable = PARAMETERS[name];
     if (variable === undefined)
       throw new Error(`AIOPS_DATABASE_URL: pg_dump takes no parameter ${name}`);
-    // `no-verify` is pg's own word for what libpq calls `require`.
-    variables[variable] = name === "sslmode" && value === "no-verify" ? "require" : value;
+    variables[variable] = value;
   }
-  return variables;
+  return { ...variables, ...tlsVariables(variables, process.env) };
+}
+
+/**
+ * The service's driver checks the server's certificate and name in every mode but `disable` and `no-verify`; libpq would talk to
+ * anybody in some of these (`prefer`, `require`), and get the password and all rows taken away.
+ *
+ * @param environment PGSSLMODE, which the driver obeys where the address says nothing of TLS, and Node's additional CAs
+ */
+function tlsVariables(
+  { PGSSLMODE, PGSSLROOTCERT, PGSSLCERT, PGSSLKEY }: Readonly<Record<string, string | undefined>>,
+  environment: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> {
+  const asked = [PGSSLMODE, PGSSLROOTCERT, PGSSLCERT, PGSSLKEY].some((each) => each !== undefined);
+  const mode = asked ? (PGSSLMODE ?? "verify-full") : environment["PGSSLMODE"];
+  if (mode === undefined) return {};
+  if (mode === "disable") return { PGSSLMODE: mode };
+  if (mode === "no-verify") return { PGSSLMODE: "require" }; // libpq's word for it
+  // `system` are those of the operating system, of libpq 16 and newer; an older one finds no such file, and says so.
+  const roots = PGSSLROOTCERT ?? environment["NODE_EXTRA_CA_CERTS"] ?? "system";
+  return { PGSSLMODE: "verify-full", PGSSLROOTCERT: roots };
 }
 
 /** @throws (by `ended`) with pg_dump's words, or that it is not installed */

@@ -11,18 +11,34 @@ const REQUEST_BYTES = 250 * 1024;
 /** Requests under way at once, 4 MiB: one after the other, the way there and back is most of the time (measured). */
 const REQUESTS_MAX = 16;
 
-/** Creates the file and fills it. On a failure it is there in part. @throws what the server said, or when the name is in use */
+/** While a server puts a file on its disk it says nothing: so long whatever its size, ... */
+const SETTLE_MS = 120_000;
+/** ... and for what a slow disk, or one over a network, writes in a millisecond: 1 MB/s. */
+const SETTLE_BYTES_PER_MS = 1_000;
+
+/** So long a server may take to put so many bytes on its disk. */
+export function settleMs(bytes: number): number {
+  return SETTLE_MS + bytes / SETTLE_BYTES_PER_MS;
+}
+
+/**
+ * Creates the file and fills it. On a failure it is there in part.
+ *
+ * @param onWait told how long the server may be silent from now on; undefined: as long as usual
+ * @throws what the server said, or when the name is in use
+ */
 export async function writeRemote(
   sftp: SftpWrapper,
   path: string,
   mode: number,
   source: AsyncIterable<Buffer>,
+  onWait: (ms: number | undefined) => void,
 ): Promise<void> {
   const handle = await open(sftp, path, "wx", mode);
+  let position = 0;
   try {
     const underWay: Promise<void>[] = [];
     const collect = collectBuffers();
-    let position = 0;
     for await (const chunk of source) {
       for (let at = 0; at < chunk.length; at += REQUEST_BYTES) {
         const piece = chunk.subarray(at, at + REQUEST_BYTES);
@@ -35,13 +51,15 @@ export async function writeRemote(
       collect(chunk.length);
     }
     await Promise.all(underWay);
+    onWait(settleMs(position));
     await sync(sftp, handle);
   } catch (error) {
     await close(sftp, handle).catch(() => undefined);
     throw error;
   }
-  // Some servers find only now that their disk is full.
+  // Some servers write only now, or find only now that their disk is full.
   await close(sftp, handle);
+  onWait(undefined);
 }
 
 /** The file's bytes in order. */

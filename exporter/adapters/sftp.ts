@@ -27,13 +27,15 @@ export interface SftpOptions {
 
 const NAME = "sftp";
 const READY_TIMEOUT_MS = 10_000;
-/** No byte in either direction for this long: the server hangs, and the connection is cut. */
+/** No byte in either direction for this long: the server hangs, and the connection is cut. It has longer for {@link settleMs}. */
 const STALL_TIMEOUT_MS = 30_000;
 const READ_CHUNK_BYTES = 256 * 1024;
 const OWNER_ONLY = 0o600;
 
 interface Session {
   readonly client: SftpClient;
+  /** How long the server may be silent from now on; undefined: as long as usual. */
+  readonly allowSilence: (ms: number | undefined) => void;
   readonly wrapper: SftpWrapper;
 }
 
@@ -89,14 +91,15 @@ function receiptOf(
 }
 
 /** Uploads to a hidden name and renames. False when the name was in use. */
-async function create({ client, wrapper }: Session, path: string, parcel: Parcel) {
+async function create({ client, wrapper, allowSilence }: Session, path: string, parcel: Parcel) {
   if (await isThere(client, path)) return false;
   const hidden = `.${parcel.name}.${parcel.exportId}.part`;
   const temporary = posix.join(posix.dirname(path), hidden);
   await client.delete(temporary, true); // left by a killed run of this very export
   const source = createReadStream(parcel.path, { highWaterMark: READ_CHUNK_BYTES });
   try {
-    await writeRemote(wrapper, temporary, OWNER_ONLY, source as AsyncIterable<Buffer>);
+    const content = source as AsyncIterable<Buffer>;
+    await writeRemote(wrapper, temporary, OWNER_ONLY, content, allowSilence);
     // Not posix-rename: the plain one fails when the name has been taken meanwhile, so it is the conditional create.
     await client.rename(temporary, path);
     return true;
@@ -200,14 +203,16 @@ async function startAndWork<T>(
     },
   });
   useKeyObjects(client);
-  return work({ client, wrapper });
+  const allowSilence = (ms = STALL_TIMEOUT_MS) => socket.setTimeout(ms);
+  return work({ client, wrapper, allowSilence });
 }
 
 function openSocket({ host, port }: SftpOptions, signal: AbortSignal | undefined): Socket {
   // Our own socket, because the library leaves Nagle's algorithm on: 4 MB/s against 156 on loopback.
   const socket = connect({ host, port, noDelay: true });
   socket.setTimeout(STALL_TIMEOUT_MS, () => {
-    socket.destroy(new Error(`no byte in ${STALL_TIMEOUT_MS / 1000} s`));
+    const ms = socket.timeout ?? STALL_TIMEOUT_MS; // while a file goes to the disk it is more
+    socket.destroy(new Error(`no byte in ${Math.round(ms / 1000)} s`));
   });
   const abort = () => {
     socket.destroy(new Error("the export was stopped"));

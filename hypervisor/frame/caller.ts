@@ -1,10 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import { correlationId } from "../../lib/correlation.ts";
-import { HttpProblem } from "../../lib/problem.ts";
 import type { Principal } from "../types.ts";
 import type { Call } from "./call.ts";
 import { checkIfMatch } from "./etag.ts";
-import type { Attempt, Guard } from "./guard.ts";
+import { HiddenProblem, type Attempt, type Guard } from "./guard.ts";
 
 export type Caller = Pick<
   Call,
@@ -33,7 +32,7 @@ export function callerOf(
       guard.permit(principal, permission, { ...attempt, resourceId }),
     project: (name) => {
       if (principal.projects === "all" || principal.projects.has(name)) return name;
-      throw new HttpProblem(404, "Not found", `There is no project ${JSON.stringify(name)}.`);
+      throw new HiddenProblem(404, "Not found", `There is no project ${JSON.stringify(name)}.`);
     },
     ifMatch: (etag) => {
       checkIfMatch(header("if-match"), etag);

@@ -1,3 +1,5 @@
+import type { Registry } from "prom-client";
+import type { Log } from "../../lib/log.ts";
 import type { Database } from "../../lib/postgres.ts";
 import type { TrustsProxy } from "./client-address.ts";
 import type { Guard } from "./guard.ts";
@@ -11,4 +13,6 @@ export interface RouterDeps {
   readonly origins: readonly string[];
   readonly trustsProxy: TrustsProxy;
   readonly limit: Limit;
+  readonly log: Log;
+  readonly registry: Registry;
 }

@@ -44,7 +44,14 @@ export interface Guard {
   permit(principal: Principal, requirement: Requirement, attempt: Attempt): Promise<void>;
   /** For another reason than permissions. @throws HttpProblem 403, after the attempt was written down */
   refuse(principal: Principal, attempt: Attempt, reason: string): Promise<never>;
+  /** Before anybody is known. @throws HttpProblem 403, after the attempt was written down */
+  refuseStranger(attempt: Attempt, reason: string): Promise<never>;
+  /** Writes down what a handler has thrown, when that is a refusal and not on record yet. */
+  note(principal: Principal, attempt: Attempt, thrown: unknown): Promise<void>;
 }
+
+/** Somebody else's thing: answered as if it were not there, and put on record as the refusal that it is. */
+export class HiddenProblem extends HttpProblem {}
 
 /** Who is not signed in: nobody knows them, and they may do nothing. */
 export const NOBODY: Principal = {
@@ -65,19 +72,35 @@ export function createGuard(deps: GuardDeps): Guard {
   const recordStranger = strangersRecorder(deps);
   const denied = new Counter({
     name: "arm_hypervisor_denied_total",
-    help: "Requests that were refused: 401 nobody knows who asked, 403 they may not",
+    help: "Requests that were refused: 401 nobody knows who asked, 403 they may not (or it is somebody else's)",
     labelNames: ["status"],
     registers: [deps.registry],
   });
   for (const status of ["401", "403"]) denied.inc({ status }, 0);
-  const refuse: Guard["refuse"] = async (principal, attempt, reason) => {
+  const noted = new WeakSet();
+  const note: Guard["note"] = async (principal, attempt, thrown) => {
+    if (!isRefusal(thrown) || noted.has(thrown)) return;
+    noted.add(thrown);
+    const reason = thrown.detail ?? thrown.title;
     denied.inc({ status: "403" });
     log.warn("request refused", { route: attempt.route, principal: principal.name, reason });
-    await record(deps.database, principal, attempt, reason);
-    throw new HttpProblem(403, "Not permitted", reason);
+    if (principal.via === "nobody") await recordStranger(attempt, reason);
+    else await record(deps.database, principal, attempt, reason);
+  };
+  const refuse: Guard["refuse"] = async (principal, attempt, reason) => {
+    const problem = new HttpProblem(403, "Not permitted", reason);
+    await note(principal, attempt, problem);
+    throw problem;
   };
   return {
     refuse,
+    note,
+    refuseStranger: async (attempt, reason) => {
+      denied.inc({ status: "403" });
+      log.warn("request refused", { route: attempt.route, reason });
+      await recordStranger(attempt, reason);
+      throw new HttpProblem(403, "Not permitted", reason);
+    },
     identify: async (credential, requirement, attempt) => {
       if (requirement === "public") return NOBODY;
       const identified = await identify(authenticator, credential);
@@ -85,14 +108,12 @@ export function createGuard(deps: GuardDeps): Guard {
       const { reason } = identified;
       denied.inc({ status: "401" });
       log.warn("request refused", { route: attempt.route, reason });
-      await recordStranger(attempt, reason);
+      await recordStranger(attempt, `not authenticated: ${reason}`);
       throw new HttpProblem(
         401,
         "Not authenticated",
         `A valid bearer token is needed: ${reason}.`,
-        {
-          "WWW-Authenticate": challenge(credential),
-        },
+        { "WWW-Authenticate": challenge(credential) },
       );
     },
     permit: async (principal, requirement, attempt) => {
@@ -104,6 +125,12 @@ export function createGuard(deps: GuardDeps): Guard {
       await refuse(principal, attempt, reason);
     },
   };
+}
+
+function isRefusal(thrown: unknown): thrown is HttpProblem {
+  return (
+    thrown instanceof HttpProblem && (thrown.status === 403 || thrown instanceof HiddenProblem)
+  );
 }
 
 const NO_TOKEN = { known: false, reason: "there is none" } as const;
@@ -158,7 +185,7 @@ function strangersRecorder({ database, clock, registry }: GuardDeps) {
     if (now !== minute) [minute, rows] = [now, 0];
     rows += 1;
     if (rows > STRANGERS_PER_MINUTE) unrecorded.inc();
-    else await record(database, NOBODY, attempt, `not authenticated: ${reason}`);
+    else await record(database, NOBODY, attempt, reason);
   };
 }
 

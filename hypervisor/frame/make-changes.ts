@@ -4,6 +4,7 @@ import { HttpProblem } from "../../lib/problem.ts";
 import type { Principal } from "../types.ts";
 import type { AnyAnswer } from "./answer.ts";
 import type { Call, ChangeSubject } from "./call.ts";
+import { HiddenProblem } from "./guard.ts";
 import {
   findKept,
   replayed,
@@ -205,7 +206,7 @@ function deed(
 }
 
 function refusal(context: ChangeContext, subject: ChangeSubject, problem: HttpProblem): Deed {
-  const refused = problem.status === 401 || problem.status === 403 || problem.status === 429;
+  const refused = [401, 403, 429].includes(problem.status) || problem instanceof HiddenProblem;
   const why = problem.detail ?? problem.title;
   return {
     ...deed(context, subject, refused ? "Refused" : "Failure"),
@@ -239,6 +240,7 @@ function dryRunAnswer(
       resource_type: mutation.resource,
       resource_id: subject.id,
       summary: subject.summary,
+      ...(subject.facts === undefined ? {} : { facts: subject.facts }),
       ...(would === undefined ? {} : { would: { status: would.status, body: would.body } }),
     },
   };

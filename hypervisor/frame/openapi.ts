@@ -26,6 +26,7 @@ const dryRunResult = z
     resource_type: z.string(),
     resource_id: z.string(),
     summary: z.string(),
+    facts: z.record(z.string(), z.unknown()).optional(),
     would: z.object({ status: z.int(), body: z.unknown().optional() }).optional(),
   })
   .meta({ id: "DryRun" });
@@ -133,6 +134,21 @@ function mediaAnswer(status: string, media: string) {
   return { description: refusal, content: { ...content, ...PROBLEM } };
 }
 
+const JSON_TYPE = "application/json";
+
+/** A dry run's answer has a shape of its own, beside what the route answers with 200. */
+function withDryRunAnswer(spec: AnswerTable[number] | undefined, told: unknown) {
+  if (spec === undefined)
+    return { description: "a dry run", content: { [JSON_TYPE]: { schema: dryRunResult } } };
+  const isJson = spec !== "nothing" && !("media" in spec);
+  const schema = isJson ? z.union([spec, dryRunResult]) : dryRunResult;
+  const { content } = told as { readonly content?: Readonly<Record<string, unknown>> };
+  return {
+    description: "done, or a dry run",
+    content: { ...content, [JSON_TYPE]: { schema } },
+  };
+}
+
 function responsesOf(answers: AnswerTable, changes: boolean): ZodOpenApiResponsesObject {
   const told = Object.entries(answers).map(([status, spec]) => [
     status,
@@ -140,17 +156,13 @@ function responsesOf(answers: AnswerTable, changes: boolean): ZodOpenApiResponse
       ? { description: "done" }
       : "media" in spec
         ? mediaAnswer(status, spec.media)
-        : { description: "done", content: { "application/json": { schema: spec } } },
+        : { description: "done", content: { [JSON_TYPE]: { schema: spec } } },
   ]);
   const problems = Object.entries(PROBLEMS).map(([status, description]) => [
     status,
     { description, content: PROBLEM },
   ]);
   const all = Object.fromEntries([...problems, ...told]) as Record<string, unknown>;
-  if (changes)
-    all["200"] ??= {
-      description: "a dry run",
-      content: { "application/json": { schema: dryRunResult } },
-    };
+  if (changes) all["200"] = withDryRunAnswer(answers[200], all["200"]);
   return all as ZodOpenApiResponsesObject;
 }

@@ -1,5 +1,5 @@
-import type { RequestHandler } from "express";
-import { HttpProblem } from "../../lib/problem.ts";
+import type { Request, RequestHandler } from "express";
+import type { Attempt, Guard } from "./guard.ts";
 
 const METHODS = "GET, POST, PUT, PATCH, DELETE";
 const HEADERS =
@@ -21,8 +21,11 @@ export function originAllowed(
 }
 
 /** CORS by a list of exact origins. A foreign page gets no headers, and may not even ask beforehand. */
-export function corsByList(listed: readonly string[]): RequestHandler {
-  return (request, response, next) => {
+export function corsByList(
+  listed: readonly string[],
+  guard: Pick<Guard, "refuseStranger">,
+): RequestHandler {
+  return async (request, response, next) => {
     const origin = request.get("origin");
     response.vary("Origin");
     if (origin === undefined) {
@@ -39,9 +42,8 @@ export function corsByList(listed: readonly string[]): RequestHandler {
     const preflight =
       request.method === "OPTIONS" && request.get("access-control-request-method") !== undefined;
     if (!allowed && (preflight || !["GET", "HEAD"].includes(request.method)))
-      throw new HttpProblem(
-        403,
-        "Not permitted",
+      await guard.refuseStranger(
+        attemptOf(request),
         "The page's origin is not in HYPERVISOR_CORS_ORIGINS.",
       );
     if (!preflight) {
@@ -57,4 +59,8 @@ export function corsByList(listed: readonly string[]): RequestHandler {
       })
       .end();
   };
+}
+
+function attemptOf({ method, path, ip = "unknown" }: Request): Attempt {
+  return { route: `${method} ${path}`, resourceId: "", mutation: undefined, ip };
 }

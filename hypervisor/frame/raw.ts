@@ -52,7 +52,10 @@ export function serveRaw(definition: RawDefinition, handler: RawHandler, deps: R
       return;
     }
     const caller = callerOf(request, { guard: deps.guard, principal: known, attempt });
-    await handler(caller, request, response);
+    await handler(caller, request, response).catch(async (error: unknown) => {
+      await deps.guard.note(known, attempt, error);
+      throw error;
+    });
   };
 }
 

@@ -128,8 +128,9 @@ async function serve(route: AnyRoute, handler: AnyHandler, exchange: Exchange): 
     change: changes.change,
     perform: changes.perform,
   };
-  const answer = await handler(call).catch((error: unknown) => {
+  const answer = await handler(call).catch(async (error: unknown) => {
     if (error instanceof Answered) return error;
+    if (!changes.isRecorded()) await deps.guard.note(principal, attempt, error);
     throw error;
   });
   if (answer instanceof Answered) {
@@ -200,7 +201,7 @@ function watchedChanges(
   if (mutation === undefined) {
     const refuse = async (): Promise<never> =>
       Promise.reject(new Error(`route ${nameOf(route)} says that it changes nothing`));
-    return { change: refuse, perform: refuse, forgotten: () => false };
+    return { change: refuse, perform: refuse, isRecorded: () => false, forgotten: () => false };
   }
   const { principal, read, keyed, attempt } = known;
   const changes = changesOf({
@@ -215,7 +216,8 @@ function watchedChanges(
       recorded = true;
     },
   });
-  return { ...changes, forgotten: () => !recorded && !request.destroyed };
+  const isRecorded = () => recorded;
+  return { ...changes, isRecorded, forgotten: () => !recorded && !request.destroyed };
 }
 
 function signalOf(request: Request, response: Response): AbortSignal {

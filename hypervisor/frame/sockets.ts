@@ -1,9 +1,16 @@
-import { randomUUID } from "node:crypto";
 import { STATUS_CODES, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import type { Registry } from "prom-client";
 import { z } from "zod";
-import { withCorrelation } from "../../lib/correlation.ts";
+import {
+  CORRELATION_HEADER,
+  correlationId,
+  correlationIdOf,
+  withCorrelation,
+} from "../../lib/correlation.ts";
 import { problemOf } from "../../lib/http.ts";
+import type { Log } from "../../lib/log.ts";
+import { createHttpMetrics } from "../../lib/metrics.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import type { Principal } from "../types.ts";
 import { callerOf, type Caller } from "./caller.ts";
@@ -50,6 +57,8 @@ export interface SocketsDeps {
   readonly origins: readonly string[];
   readonly trustsProxy: TrustsProxy;
   readonly limit: Limit;
+  readonly log: Log;
+  readonly registry: Registry;
 }
 
 /** Who does not read a refusal within this is hung up on. */
@@ -60,6 +69,7 @@ const nothing = z.strictObject({});
 /** The WebSocket routes: origin, token, permission and parameters are checked before the protocol is switched. */
 export function createSockets(deps: SocketsDeps): Sockets {
   const list: AnySocket[] = [];
+  const metrics = createHttpMetrics(deps.registry);
   return {
     list,
     add: (definition, handler) => {
@@ -70,11 +80,22 @@ export function createSockets(deps: SocketsDeps): Sockets {
       socket.on("error", () => {
         socket.destroy(); // a client that goes away in the middle is no fault of ours
       });
-      void withCorrelation(randomUUID(), async () => {
+      const id = correlationIdOf(request.headers[CORRELATION_HEADER.toLowerCase()]);
+      const start = performance.now();
+      void withCorrelation(id, async () => {
         try {
           await open(list, deps, { request, socket, head });
         } catch (error) {
-          refuse(socket, problemOf(error));
+          if (socket.destroyed) {
+            deps.log.debug("WebSocket ended before its answer", { error });
+            return;
+          }
+          const problem = problemOf(error);
+          const { status } = problem;
+          const route = routeOf(list, request);
+          metrics.observe("GET", route, status, (performance.now() - start) / 1000);
+          if (status >= 500) deps.log.error("WebSocket not opened", { route, status, error });
+          refuse(socket, problem);
         }
       });
     },
@@ -88,10 +109,9 @@ async function open(
 ): Promise<void> {
   const { guard, origins, trustsProxy } = deps;
   const { request } = upgrade;
-  const { pathname, searchParams } = new URL(request.url ?? "/", "http://fettle");
-  const found = list
-    .map((each) => ({ ...each, params: paramsOf(each.definition.path, pathname) }))
-    .find(({ params }) => params !== undefined);
+  const url = urlOf(request);
+  if (url === null) throw new HttpProblem(400, "Bad request", "The address cannot be read.");
+  const found = find(list, url);
   if (found === undefined) throw new HttpProblem(404, "Not found");
   const { definition, handler } = found;
   const { origin, host } = request.headers;
@@ -109,8 +129,25 @@ async function open(
   };
   const principal = await admit(definition, deps, request, attempt);
   const params = read(definition.params ?? nothing, found.params);
-  const query = read(definition.query ?? nothing, queryOf(searchParams));
+  const query = read(definition.query ?? nothing, queryOf(url.searchParams));
   await handler({ params, query, ...callerOf(request, { guard, principal, attempt }) }, upgrade);
+}
+
+/** Null for what is none: Node passes on whatever a client calls an address. */
+function urlOf({ url = "/" }: IncomingMessage): URL | null {
+  return URL.parse(url, "http://fettle");
+}
+
+function find(list: readonly AnySocket[], { pathname }: URL) {
+  return list
+    .map((each) => ({ ...each, params: paramsOf(each.definition.path, pathname) }))
+    .find(({ params }) => params !== undefined);
+}
+
+/** As it is counted: a pattern, never a path. */
+function routeOf(list: readonly AnySocket[], request: IncomingMessage): string {
+  const url = urlOf(request);
+  return (url && find(list, url)?.definition.path) ?? "unmatched";
 }
 
 async function admit(
@@ -168,10 +205,13 @@ function decoded(segment: string): string | undefined {
 }
 
 function refuse(socket: Duplex, { status, title, detail, headers }: HttpProblem): void {
-  const body = JSON.stringify({ type: "about:blank", status, title, detail });
+  const id = correlationId() ?? "";
+  const problem = { type: "about:blank", status, title, detail, correlation_id: id };
+  const body = JSON.stringify(problem);
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    `${CORRELATION_HEADER}: ${id}`,
     "Content-Type: application/problem+json",
     `Content-Length: ${Buffer.byteLength(body)}`,
     "Connection: close",

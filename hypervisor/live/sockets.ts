@@ -19,6 +19,7 @@ export interface LiveSocket {
   readonly signal: AbortSignal;
   /** Resolves when there is room for more. @throws when it has ended, or the client takes too long (it is cut off then) */
   readonly send: (message: string | Uint8Array) => Promise<void>;
+  /** Takes no messages before: what is sent right after the opening waits for the one who listens. */
   readonly onMessage: (listener: (data: Buffer, isText: boolean) => void) => void;
   /** Takes no more messages until resumed. */
   readonly pause: () => void;
@@ -57,10 +58,18 @@ export function createLive(deps: LiveDeps): Live {
     accept: async ({ principal }, { request, socket, head }, watched) => {
       deps.watch.admit(principal);
       const accepted = await new Promise<WebSocket>((resolve, reject) => {
-        socket.once("close", () => {
+        const gone = (): void => {
           reject(new Error("the client has gone"));
+        };
+        socket.once("close", gone);
+        if (socket.destroyed) {
+          gone(); // during the checks: no event tells of it any more, and `ws` calls nobody back
+          return;
+        }
+        server.handleUpgrade(request, socket, head, (open) => {
+          open.pause();
+          resolve(open);
         });
-        server.handleUpgrade(request, socket, head, resolve);
       });
       return openSocket(accepted, { principal, ...watched }, deps);
     },
@@ -79,6 +88,7 @@ function openSocket(socket: WebSocket, watched: Watched, deps: LiveDeps): LiveSo
     if (ended.signal.aborted) return;
     ended.abort();
     socket.close(code, reason.slice(0, REASON_CHARACTERS_MAX));
+    socket.resume(); // or the client's own closing is not read
     void clock.sleep(CLOSE_MS_MAX, gone.signal).then(() => {
       socket.terminate();
     });
@@ -106,6 +116,7 @@ function openSocket(socket: WebSocket, watched: Watched, deps: LiveDeps): LiveSo
       socket.on("message", (data: RawData, isBinary: boolean) => {
         listener(bufferOf(data), !isBinary);
       });
+      socket.resume();
     },
     send: async (message) => {
       if (ended.signal.aborted) throw new Error("the connection has ended");

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Clock } from "../../lib/clock.ts";
 import { messageOf } from "../../lib/error.ts";
 import { parseJson } from "../../lib/parse-json.ts";
-import type { Terminal } from "../backends/types.ts";
+import type { Size, Terminal } from "../backends/types.ts";
 import type { Recording } from "./recording.ts";
 import type { LiveSocket } from "./sockets.ts";
 
@@ -83,6 +83,7 @@ interface InputDeps extends SessionDeps {
 
 function takeInput(socket: LiveSocket, terminal: Terminal, deps: InputDeps): void {
   const { stream } = terminal;
+  const resize = resizer(terminal, deps);
   stream.on("error", () => undefined); // the reading side tells of it
   const type = (data: Buffer | string): void => {
     deps.typed();
@@ -100,21 +101,33 @@ function takeInput(socket: LiveSocket, terminal: Terminal, deps: InputDeps): voi
     const said = controlSchema.safeParse(parseJson(data.toString("utf8")));
     if (!said.success) deps.end(1008, "a text must be a resize or an input");
     else if (said.data.type === "input") type(said.data.data);
-    else void resize(said.data, terminal, deps);
+    else resize({ columns: said.data.columns, rows: said.data.rows });
   });
 }
 
-async function resize(
-  { columns, rows }: { readonly columns: number; readonly rows: number },
-  terminal: Terminal,
-  { end, recording }: InputDeps,
-): Promise<void> {
-  try {
-    await terminal.resize({ columns, rows });
-    await recording?.resized({ columns, rows });
-  } catch {
-    end(1011, "the terminal cannot be resized");
-  }
+/** One size under way and one that waits, the newest: a window that is dragged sends more than an engine takes. */
+function resizer(terminal: Terminal, { end, recording }: InputDeps): (size: Size) => void {
+  let newest: Size | undefined;
+  let underWay = false;
+  const work = async (): Promise<void> => {
+    underWay = true;
+    try {
+      while (newest !== undefined) {
+        const size = newest;
+        newest = undefined;
+        await terminal.resize(size);
+        await recording?.resized(size);
+      }
+    } catch {
+      end(1011, "the terminal cannot be resized");
+    } finally {
+      underWay = false;
+    }
+  };
+  return (size) => {
+    newest = size;
+    if (!underWay) void work();
+  };
 }
 
 async function watchIdle(

@@ -9,12 +9,14 @@ import type { Standing } from "../live/standing.ts";
 import { explain } from "../permissions.ts";
 import type { Principal } from "../types.ts";
 import { findProgress, readHistory } from "./progress-table.ts";
-import { ENDED } from "./types.ts";
+import { ENDED, type Status } from "./types.ts";
 
 interface Followed {
   readonly id: string;
   /** The last line that the client has. */
   readonly after: number;
+  /** When they came; if it has ended, all of its lines are there. */
+  readonly status: Status;
   readonly principal: Principal;
 }
 
@@ -46,6 +48,7 @@ const MESSAGE_BYTES_MAX = 1_024;
 interface Client extends Followed {
   readonly socket: WebSocket;
   after: number;
+  status: Status;
   answered: boolean;
   /** When it was known for the last time that they may. */
   sureAt: number;
@@ -119,10 +122,10 @@ async function bring(client: Client, { database }: FollowDeps): Promise<void> {
   for (const line of lines) {
     socket.send(JSON.stringify(line));
     client.after = line.line;
+    client.status = line.status;
   }
-  const last = lines.at(-1);
-  if (last !== undefined && ENDED.has(last.status) && lines.length < LINES_AT_ONCE)
-    socket.close(1000, last.status);
+  // The client may have had the last line before it came, and the last batch may be a full one: then this one is empty.
+  if (ENDED.has(client.status) && lines.length < LINES_AT_ONCE) socket.close(1000, client.status);
 }
 
 /** Twice within a minute: who does not answer is cut, and so is who was signed out or would not be shown it any more. */

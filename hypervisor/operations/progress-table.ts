@@ -150,21 +150,27 @@ export interface Told {
 export interface Before {
   readonly kind: string;
   readonly status: Status;
+  /** Null: the platform's. */
+  readonly organization: string | null;
 }
 
 /** The row as it is now, locked until the transaction's end. */
 export async function lockWorkflow(tx: Queryable, id: string): Promise<Before | undefined> {
   const { rows } = await tx.query<Before>(
-    "SELECT kind, status FROM hypervisor_operations WHERE id = $1 FOR UPDATE",
+    "SELECT kind, status, organization FROM hypervisor_operations WHERE id = $1 FOR UPDATE",
     [id],
   );
   return rows[0];
 }
 
-/** A worker's word about its own workflow, which begins with the first one. */
-export async function tellWorkflow(tx: Queryable, told: Told): Promise<void> {
+/**
+ * A worker's word about its own workflow, which begins with the first one.
+ *
+ * @returns false when somebody else has begun one of that id at once: then nothing was written
+ */
+export async function tellWorkflow(tx: Queryable, told: Told): Promise<boolean> {
   const { id, status, percent, message, step, error, actor, ip, organization } = told;
-  await tx.query(
+  const { rowCount } = await tx.query(
     `INSERT INTO hypervisor_operations AS old
        (id, kind, resource_type, resource_id, organization, actor, ip, summary, status, percent_complete, message, step,
         error, started_at, ended_at)
@@ -172,11 +178,14 @@ export async function tellWorkflow(tx: Queryable, told: Told): Promise<void> {
              CASE WHEN $10 THEN now() END)
      ON CONFLICT (id) DO UPDATE
         SET status = excluded.status, percent_complete = excluded.percent_complete, message = excluded.message,
-            step = excluded.step, error = excluded.error, ended_at = excluded.ended_at`,
+            step = excluded.step, error = excluded.error, ended_at = excluded.ended_at
+      WHERE old.kind = 'workflow' AND old.ended_at IS NULL AND old.organization IS NOT DISTINCT FROM excluded.organization`,
     [
       ...[id, organization ?? null, actor, ip, status, percent, message, step ?? null],
       ...[error ?? null, ["completed", "failed", "cancelled"].includes(status)],
     ],
   );
+  if (rowCount === 0) return false;
   await appendLine(tx, id);
+  return true;
 }

@@ -186,7 +186,8 @@ async function outcomeOf(
 
 function failure(error: unknown): Outcome {
   const nothingDone = error instanceof HttpProblem && error.status < 500;
-  return { kind: "failed", error: said(error), nothingDone };
+  const notFound = error instanceof HttpProblem && error.status === 404;
+  return { kind: "failed", error: said(error), nothingDone, notFound };
 }
 
 function isLate(error: unknown): boolean {

@@ -3,6 +3,7 @@ import type { Database, Queryable } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import type { AuditAction } from "../audit-actions.ts";
 import { appendDeed } from "../frame/record.ts";
+import { refuseHeld } from "./limit-changes.ts";
 import { queueUp } from "./makings.ts";
 import { appendLine } from "./progress-table.ts";
 import { DEEDS, workSchema, type Claim, type Outcome, type Step, type Work } from "./types.ts";
@@ -43,6 +44,7 @@ export async function insertOperation(
 ): Promise<void> {
   const { id, work, resourceId, organization, actor, ip, token, summary, facts } = operation;
   await queueUp(tx, work.project, organization);
+  await refuseHeld(tx, objectOf(work));
   await hasRoom?.(tx);
   const { action, resource } = DEEDS[work.verb];
   const { rowCount } = await tx.query(
@@ -70,6 +72,7 @@ export async function refuseBusy(database: Queryable, object: string): Promise<v
     [object],
   );
   if (rows.length > 0) throw await busyProblem(database, object);
+  await refuseHeld(database, object);
 }
 
 async function busyProblem(database: Queryable, object: string): Promise<HttpProblem> {

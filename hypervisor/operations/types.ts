@@ -119,4 +119,6 @@ export type Outcome =
       readonly error: string;
       /** The backend has refused it: nothing of it is there. */
       readonly nothingDone?: boolean | undefined;
+      /** What it was about is not there. */
+      readonly notFound?: boolean | undefined;
     };

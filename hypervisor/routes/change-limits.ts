@@ -1,9 +1,13 @@
 import { z } from "zod";
-import { HttpProblem } from "../../lib/problem.ts";
-import type { Container, Named, Resources } from "../backends/types.ts";
+import type { Container, Resources } from "../backends/types.ts";
 import { etagOf } from "../frame/etag.ts";
 import type { Router } from "../frame/router.ts";
-import { beginChange, endChange, type LimitChange } from "../operations/limit-changes.ts";
+import {
+  beginChange,
+  endChange,
+  orRelease,
+  type LimitChange,
+} from "../operations/limit-changes.ts";
 import { takeTurn } from "../operations/makings.ts";
 import { organizationOf, refuseBusy } from "../operations/table.ts";
 import { look } from "./container-changes.ts";
@@ -43,7 +47,8 @@ export function addLimitRoutes(router: Router, deps: Deps): void {
       const organization = await organizationOf(operations.database, place.project);
       const subject = { id: place.name, summary, facts, organization };
       await holdRoom(deps, change, container, call);
-      return orRelease(deps, place, async (asked) =>
+      const { database } = operations;
+      return orRelease({ database, dryRun: call.dryRun }, place, async (asked) =>
         operate(call, subject, async () => {
           // Only who named a version cares about somebody else's change in between.
           const revision = call.header("if-match") === undefined ? undefined : container.revision;
@@ -98,24 +103,4 @@ function growth(before: Resources, after: Resources): Resources {
     cpus: more(before.cpus, after.cpus),
     memoryBytes: more(before.memoryBytes, after.memoryBytes),
   };
-}
-
-/** A backend that was asked and did not answer may still do it: then it counts for some minutes more. */
-async function orRelease<R>(
-  { operations: { database } }: Deps,
-  place: Named,
-  work: (asked: () => void) => Promise<R>,
-): Promise<R> {
-  const backend = { isAsked: false };
-  try {
-    const answer = await work(() => {
-      backend.isAsked = true;
-    });
-    await endChange(database, place).catch(() => undefined); // it is forgotten by itself
-    return answer;
-  } catch (error) {
-    const isRefused = error instanceof HttpProblem && (error.status < 500 || error.status === 501);
-    if (!backend.isAsked || isRefused) await endChange(database, place).catch(() => undefined);
-    throw error;
-  }
 }

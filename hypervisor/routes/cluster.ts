@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { HttpProblem } from "../../lib/problem.ts";
 import type { Backend, Cluster } from "../backends/types.ts";
 import type { Router } from "../frame/router.ts";
 import { nameSchema } from "./names.ts";
-import { operate } from "./operate.ts";
+import { mustBeThere, operate } from "./operate.ts";
 
 const clusterSchema = z
   .object({ clustered: z.boolean(), node: z.string().nullable(), nodes: z.number() })
@@ -79,12 +80,17 @@ function addJoin(router: Router, { clusters }: Backend): void {
     },
     async (call) => {
       const { node, address, token } = call.body;
-      await clusters.info({}, call); // a backend without clusters says so before anything is begun
+      const { clustered } = await clusters.info({}, call); // a backend without clusters says so before anything is begun
       const facts = { address, begins: token === undefined };
       const subject = { id: node, summary: `Joined a cluster as ${node}`, facts };
-      return operate(call, subject, async () => {
+      const work = async () => {
         const joined = await clusters.join({ node, address, token });
         return { status: 200, body: shown(joined) } as const;
+      };
+      return operate(call, subject, work, async () => {
+        const detail = "This server is in a cluster already.";
+        if (clustered) return Promise.reject(new HttpProblem(409, "Conflict", detail));
+        return Promise.resolve();
       });
     },
   );
@@ -105,9 +111,16 @@ function addLeave(router: Router, { clusters }: Backend): void {
       const { node, force } = call.body;
       await clusters.info({}, call);
       const subject = { id: node, summary: `Took ${node} out of the cluster`, facts: { force } };
-      return operate(call, subject, async () => {
+      const work = async () => {
         await clusters.leave({ node, force });
         return { status: 204 } as const;
+      };
+      return operate(call, subject, work, async () => {
+        const nodes = await clusters.nodes({}, call);
+        mustBeThere(
+          nodes.find((each) => each.node === node),
+          `node ${node}`,
+        );
       });
     },
   );

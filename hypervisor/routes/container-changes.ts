@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { messageOf } from "../../lib/error.ts";
+import type { Database, Queryable } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import type { AuditAction } from "../audit-actions.ts";
 import { ACTIONS, type Action, type Backend, type Container } from "../backends/types.ts";
@@ -7,8 +8,11 @@ import { mustAct } from "../backends/transition.ts";
 import { BackendError } from "../backends/error.ts";
 import { actionEvent } from "../events/container-events.ts";
 import type { Call } from "../frame/call.ts";
+import { etagOf } from "../frame/etag.ts";
 import type { Router } from "../frame/router.ts";
 import { begin } from "../operations/begin.ts";
+import { beginChange, orRelease } from "../operations/limit-changes.ts";
+import { takeTurn } from "../operations/makings.ts";
 import { progressSchema } from "../operations/shown-progress.ts";
 import { organizationOf, refuseBusy } from "../operations/table.ts";
 import type { Permission } from "../permissions.ts";
@@ -19,6 +23,8 @@ import { operate } from "./operate.ts";
 import { containerAnswer, containerSchema } from "./shown-container.ts";
 
 const GRACE_SECONDS_MAX = 60;
+/** Longer than the backend is waited for (backends/guard.ts); who got no answer then wants to try again soon. */
+const HELD_SECONDS = 180;
 const params = z.strictObject({ name: nameSchema });
 const ITEM = "/api/v1/containers/:name";
 
@@ -74,17 +80,29 @@ function addRemove(router: Router, { backend, operations }: ContainerDeps): void
     },
     async (call) => {
       const { place, container } = await look(backend, call);
+      call.ifMatch(etagOf(container.revision));
       const force = call.query.force === "true";
       if (!force && container.status !== "stopped") {
         const why = `Container ${place.name} is ${container.status}: stop it first, or say force=true.`;
         throw new HttpProblem(409, "Conflict", why);
       }
-      const facts = { project: place.project, force, container_id: container.id };
+      const dependants = call.dryRun ? await dependantsOf(operations.database, backend, place) : {};
+      const facts = { project: place.project, force, container_id: container.id, ...dependants };
       const subject = { id: place.name, summary: `Removed the container ${place.name}`, facts };
       const work = { verb: "remove", ...place, force, containerId: container.id } as const;
       return begin(operations, call, subject, work);
     },
   );
+}
+
+/** What goes with a container, so that a dry run tells it. */
+async function dependantsOf(database: Queryable, { snapshots }: Backend, place: Place) {
+  const { rows } = await database.query<{ name: string }>(
+    "SELECT name FROM hypervisor_schedules WHERE project = $1 AND container = $2 ORDER BY name",
+    [place.project, place.name],
+  );
+  const taken = await snapshots.list(place);
+  return { snapshots: taken.map(({ name }) => name), schedules: rows.map(({ name }) => name) };
 }
 
 /** What an action needs and how it is called afterwards. */
@@ -128,18 +146,40 @@ function addAction(router: Router, deps: ContainerDeps): void {
       const deed = DEEDS[action];
       for (const permission of deed.needs) await call.require(permission, call.params.name);
       const { place, container } = await look(backend, call);
+      call.ifMatch(etagOf(container.revision));
       refuseImpossible(action, container);
-      await refuseBusy(operations.database, `${place.project}/${place.name}`);
+      await hold(operations.database, place, call);
       const facts = { project: place.project, container_id: container.id };
       const summary = `${deed.done} the container ${place.name}`;
       const organization = await organizationOf(operations.database, place.project);
       const subject = { id: place.name, summary, facts, organization, action: deed.action };
-      return operate(call, subject, async () => {
-        const acted = backend.containers.act({ ...place, action, graceSeconds });
-        return containerAnswer(200, await tellAction(acted, { ...deps, call, place, action }));
-      });
+      const { database } = operations;
+      return orRelease({ database, dryRun: call.dryRun }, place, async (asked) =>
+        operate(call, subject, async () => {
+          asked();
+          const acted = backend.containers.act({ ...place, action, graceSeconds });
+          return containerAnswer(200, await tellAction(acted, { ...deps, call, place, action }));
+        }),
+      );
     },
   );
+}
+
+/**
+ * Keeps everything else away from the container until the action has ended.
+ *
+ * @throws HttpProblem 409 while an operation, a change or another action has the container
+ */
+async function hold(
+  database: Database,
+  place: Place,
+  { dryRun, principal }: Pick<Call, "dryRun" | "principal">,
+): Promise<void> {
+  await database.inTransaction(async (tx) => {
+    await takeTurn(tx, place.project, principal.organization);
+    await refuseBusy(tx, `${place.project}/${place.name}`);
+    if (!dryRun) await beginChange(tx, place, HELD_SECONDS);
+  });
 }
 
 /** The event of an action, however it ends. */

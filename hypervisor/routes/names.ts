@@ -9,7 +9,8 @@ export const nameSchema = z
   })
   .meta({ id: "Name" });
 
-const DEFAULT_PROJECT = "default";
+/** Of whoever says none: the platform's own. */
+export const DEFAULT_PROJECT = "default";
 
 /** `?project=`. */
 export const projectQuery = z.strictObject({ project: nameSchema.default(DEFAULT_PROJECT) });

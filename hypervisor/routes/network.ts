@@ -1,8 +1,9 @@
 import { z } from "zod";
 import type { Backend, Bridge } from "../backends/types.ts";
+import type { Call } from "../frame/call.ts";
 import type { Router } from "../frame/router.ts";
 import { nameSchema } from "./names.ts";
-import { operate } from "./operate.ts";
+import { mustBeFree, mustBeThere, mustBeUnused, operate } from "./operate.ts";
 
 const bridgeSchema = z
   .object({
@@ -79,6 +80,14 @@ function shown({ bridge, address, nat, managed, usedBy }: Bridge) {
   return { name: bridge, address: address ?? null, nat, managed, used_by: usedBy };
 }
 
+async function find(
+  { bridges }: Backend["network"],
+  bridge: string,
+  call: Pick<Call, "signal">,
+): Promise<Bridge | undefined> {
+  return (await bridges({}, call)).find((each) => each.bridge === bridge);
+}
+
 function addBridgeChanges(router: Router, { network }: Backend): void {
   router.route(
     {
@@ -98,9 +107,12 @@ function addBridgeChanges(router: Router, { network }: Backend): void {
       const { name: bridge, address, nat } = call.body;
       const facts = { address: address ?? null, nat };
       const subject = { id: bridge, summary: `Made the bridge ${bridge}`, facts };
-      return operate(call, subject, async () => {
+      const work = async () => {
         const made = await network.createBridge({ bridge, address, nat });
         return { status: 201, body: shown(made) } as const;
+      };
+      return operate(call, subject, work, async () => {
+        mustBeFree((await find(network, bridge, call)) !== undefined, `bridge ${bridge}`);
       });
     },
   );
@@ -116,9 +128,15 @@ function addBridgeChanges(router: Router, { network }: Backend): void {
     },
     async (call) => {
       const { bridge } = call.params;
-      return operate(call, { id: bridge, summary: `Removed the bridge ${bridge}` }, async () => {
+      const subject = { id: bridge, summary: `Removed the bridge ${bridge}` };
+      const work = async () => {
         await network.removeBridge({ bridge });
         return { status: 204 } as const;
+      };
+      return operate(call, subject, work, async () => {
+        const what = `bridge ${bridge}`;
+        const { managed, usedBy } = mustBeThere(await find(network, bridge, call), what);
+        mustBeUnused(!managed || usedBy > 0, what);
       });
     },
   );

@@ -106,8 +106,8 @@ function addSocket(router: Router, { database, follow }: ProgressDeps): void {
     },
     async (call, upgrade) => {
       const { workflow_id: id, after } = call.query;
-      await known(database, { workflow_id: id }, call.principal);
-      follow.open(upgrade, { id, after, principal: call.principal });
+      const { status } = await known(database, { workflow_id: id }, call.principal);
+      follow.open(upgrade, { id, after, status, principal: call.principal });
     },
   );
 }
@@ -154,9 +154,13 @@ function addUpdate(router: Router): void {
         const { name: actor, organization } = call.principal;
         const { message, step, error } = rest;
         const { ip } = call;
-        await tellWorkflow(tx, {
+        const isTold = await tellWorkflow(tx, {
           ...{ id, status, percent, message, step, error, actor, ip, organization },
         });
+        if (!isTold) {
+          await refuseForeign(tx, call);
+          throw new HttpProblem(409, "Conflict", `${id} was begun by somebody else at once.`);
+        }
         return { status: 200, body: await known(tx, call.body, call.principal) };
       });
     },
@@ -183,6 +187,12 @@ async function refuseForeign(
     return undefined;
   }
   await known(tx, body, principal);
+  // Who sees everything must not write into a tenant's either: the tenant would read it.
+  const { organization } = before;
+  if (organization !== (principal.organization ?? null)) {
+    const detail = `${id} is a workflow of ${organization ?? "the platform"}: take another id.`;
+    throw new HttpProblem(409, "Conflict", detail);
+  }
   if (before.kind !== "workflow") {
     const detail = `${id} is an operation of this API, which tells its progress itself.`;
     throw new HttpProblem(409, "Conflict", detail);

@@ -51,22 +51,38 @@ export function addRoleRoutes(router: Router, { database }: { readonly database:
       const { rows } = await database.query<MadeRole>(
         `SELECT ${ROLE} FROM hypervisor_roles ORDER BY name LIMIT 1000`,
       );
-      const builtIn = Object.entries(ROLES).map(
-        ([name, { about, permissions, confined = false }]) => ({
-          name,
-          description: about,
-          permissions: [...permissions],
-          built_in: true,
-          confined,
-        }),
-      );
-      const roles = [...builtIn, ...rows.map((row) => shown(200, row).body)];
+      const roles = [...builtInRoles(), ...rows.map((row) => shown(200, row).body)];
       return { status: 200, body: { roles, permissions: [...expand(["*"])] } };
+    },
+  );
+  router.route(
+    {
+      method: "get",
+      path: ITEM,
+      permission: "role:read",
+      summary: "one role; of one that people have made its version as ETag",
+      params,
+      answers: { 200: roleSchema },
+    },
+    async ({ params: { role } }) => {
+      const builtIn = builtInRoles().find(({ name }) => name === role);
+      if (builtIn !== undefined) return { status: 200, body: builtIn };
+      return shown(200, await readRole(database, role));
     },
   );
   addCreate(router);
   addUpdate(router);
   addDelete(router);
+}
+
+function builtInRoles() {
+  return Object.entries(ROLES).map(([name, { about, permissions, confined = false }]) => ({
+    name,
+    description: about,
+    permissions: [...permissions],
+    built_in: true,
+    confined,
+  }));
 }
 
 function shown<const S extends number>(status: S, role: MadeRole) {
@@ -171,8 +187,17 @@ function addDelete(router: Router): void {
 
 async function lockRole(tx: Queryable, name: string): Promise<MadeRole> {
   if (isBuiltIn(name)) throw conflict(`${name} is built in.`);
-  const { rows } = await tx.query<MadeRole>(
-    `SELECT ${ROLE} FROM hypervisor_roles WHERE name = $1 FOR UPDATE`,
+  return readRole(tx, name, "FOR UPDATE");
+}
+
+/** @throws HttpProblem 404 */
+async function readRole(
+  database: Queryable,
+  name: string,
+  lock: "" | "FOR UPDATE" = "",
+): Promise<MadeRole> {
+  const { rows } = await database.query<MadeRole>(
+    `SELECT ${ROLE} FROM hypervisor_roles WHERE name = $1 ${lock}`,
     [name],
   );
   const [row] = rows;

@@ -1,9 +1,11 @@
 import { z } from "zod";
+import type { Queryable } from "../../lib/postgres.ts";
 import type { Backend, Pool, Volume } from "../backends/types.ts";
+import type { Call } from "../frame/call.ts";
 import type { Router } from "../frame/router.ts";
-import { nameSchema, projectQuery } from "./names.ts";
+import { DEFAULT_PROJECT, nameSchema, projectQuery } from "./names.ts";
 import type { ContainerDeps } from "./container-deps.ts";
-import { operate } from "./operate.ts";
+import { mustBeFree, mustBeThere, mustBeUnused, operate } from "./operate.ts";
 import { roomFor } from "./quota-use.ts";
 
 const poolSchema = z
@@ -34,6 +36,8 @@ const inPool = projectQuery.extend({ pool: nameSchema });
 const POOLS = "/api/v1/storage/pools";
 const VOLUMES = "/api/v1/storage/volumes";
 
+type Storage = Backend["storage"];
+type Asking = Pick<Call, "signal">;
 type StorageDeps = Pick<ContainerDeps, "backend" | "quotas" | "operations">;
 
 /** `/api/v1/storage`: pools, and volumes in them. */
@@ -53,7 +57,7 @@ export function addStorageRoutes(router: Router, deps: StorageDeps): void {
       return { status: 200, body: { total: pools.length, pools } };
     },
   );
-  addPoolChanges(router, backend);
+  addPoolChanges(router, deps);
   router.route(
     {
       method: "get",
@@ -69,7 +73,8 @@ export function addStorageRoutes(router: Router, deps: StorageDeps): void {
       return { status: 200, body: { total: volumes.length, volumes } };
     },
   );
-  addVolumeChanges(router, deps);
+  addVolumeCreation(router, deps);
+  addVolumeRemoval(router, backend);
 }
 
 function shownPool({ pool, driver, status, totalBytes, usedBytes }: Pool) {
@@ -82,7 +87,8 @@ function shownVolume({ volume, pool, project, createdAt, sizeBytes, usedBy }: Vo
   return { name: volume, pool, project, created_at, size_bytes, used_by: usedBy };
 }
 
-function addPoolChanges(router: Router, { storage }: Backend): void {
+function addPoolChanges(router: Router, deps: StorageDeps): void {
+  const { storage } = deps.backend;
   router.route(
     {
       method: "post",
@@ -100,9 +106,12 @@ function addPoolChanges(router: Router, { storage }: Backend): void {
     async (call) => {
       const { name: pool, driver, size_bytes: sizeBytes } = call.body;
       const subject = { id: pool, summary: `Made the storage pool ${pool}`, facts: { driver } };
-      return operate(call, subject, async () => {
+      const work = async () => {
         const made = await storage.createPool({ pool, driver, sizeBytes });
         return { status: 201, body: shownPool(made) } as const;
+      };
+      return operate(call, subject, work, async () => {
+        mustBeFree((await findPool(storage, pool, call)) !== undefined, `pool ${pool}`);
       });
     },
   );
@@ -118,15 +127,46 @@ function addPoolChanges(router: Router, { storage }: Backend): void {
     },
     async (call) => {
       const { pool } = call.params;
-      return operate(call, { id: pool, summary: `Removed the storage pool ${pool}` }, async () => {
+      const subject = { id: pool, summary: `Removed the storage pool ${pool}` };
+      const work = async () => {
         await storage.removePool({ pool });
         return { status: 204 } as const;
+      };
+      return operate(call, subject, work, async () => {
+        mustBeThere(await findPool(storage, pool, call), `pool ${pool}`);
+        for (const project of await projectsOf(deps.operations.database)) {
+          const volumes = await storage.volumes({ pool, project }, call);
+          mustBeUnused(volumes.length > 0, `pool ${pool}`);
+        }
       });
     },
   );
 }
 
-function addVolumeChanges(router: Router, deps: StorageDeps): void {
+async function findPool({ pools }: Storage, pool: string, call: Asking): Promise<Pool | undefined> {
+  return (await pools({}, call)).find((each) => each.pool === pool);
+}
+
+async function findVolume(
+  { volumes }: Storage,
+  {
+    volume,
+    ...place
+  }: { readonly pool: string; readonly project: string; readonly volume: string },
+  call: Asking,
+): Promise<Volume | undefined> {
+  return (await volumes(place, call)).find((each) => each.volume === volume);
+}
+
+/** Those that we know of: a backend tells volumes by project. */
+async function projectsOf(database: Queryable): Promise<readonly string[]> {
+  const { rows } = await database.query<{ project: string }>(
+    "SELECT project FROM hypervisor_vdcs ORDER BY project",
+  );
+  return [DEFAULT_PROJECT, ...rows.map(({ project }) => project)];
+}
+
+function addVolumeCreation(router: Router, deps: StorageDeps): void {
   const { storage } = deps.backend;
   router.route(
     {
@@ -150,12 +190,19 @@ function addVolumeChanges(router: Router, deps: StorageDeps): void {
       const hasRoom = await roomFor(deps, place.project, more);
       await deps.operations.database.inTransaction(hasRoom);
       const subject = { id: `${pool}/${volume}`, summary: `Made the volume ${volume} in ${pool}` };
-      return operate(call, { ...subject, facts: { project: place.project } }, async () => {
+      const work = async () => {
         const made = await storage.createVolume({ ...place, sizeBytes });
         return { status: 201, body: shownVolume(made) } as const;
+      };
+      return operate(call, { ...subject, facts: { project: place.project } }, work, async () => {
+        mustBeThere(await findPool(storage, pool, call), `pool ${pool}`);
+        mustBeFree((await findVolume(storage, place, call)) !== undefined, `volume ${volume}`);
       });
     },
   );
+}
+
+function addVolumeRemoval(router: Router, { storage }: Backend): void {
   router.route(
     {
       method: "delete",
@@ -172,9 +219,15 @@ function addVolumeChanges(router: Router, deps: StorageDeps): void {
       const place = { project: call.project(call.query.project), pool, ...call.params };
       const id = `${pool}/${place.volume}`;
       const summary = `Removed the volume ${place.volume} of ${pool}`;
-      return operate(call, { id, summary, facts: { project: place.project } }, async () => {
+      const work = async () => {
         await storage.removeVolume(place);
         return { status: 204 } as const;
+      };
+      const subject = { id, summary, facts: { project: place.project } };
+      return operate(call, subject, work, async () => {
+        const what = `volume ${place.volume}`;
+        const { usedBy } = mustBeThere(await findVolume(storage, place, call), what);
+        mustBeUnused(usedBy > 0, what);
       });
     },
   );

@@ -6,8 +6,9 @@ import type { Database, Queryable } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import type { Backend } from "../backends/types.ts";
 import { appendDeed } from "../frame/record.ts";
-import { insertOperation } from "../operations/table.ts";
+import { insertOperation, organizationOf } from "../operations/table.ts";
 import { DEEDS, type Claim, type Outcome, type Work } from "../operations/types.ts";
+import { disable, forgetRemoved, lacksContainer } from "./without-container.ts";
 import { nextOf, retentionOf, SCHEDULE, type Schedule } from "./table.ts";
 
 export interface SchedulesDeps {
@@ -137,7 +138,7 @@ async function beginFor(
 ): Promise<void> {
   const id = newId("op");
   const { action, resource } = DEEDS[work.verb];
-  const organization = schedule.organization ?? undefined;
+  const organization = await organizationOf(tx, schedule.project);
   const facts = { project: schedule.project, schedule: schedule.id };
   const common = { actor: `schedule:${schedule.id}`, ip: "", organization, summary: about.summary };
   await insertOperation(tx, { ...common, ...about, id, work, facts, scheduleId: schedule.id });
@@ -151,12 +152,10 @@ async function beginFor(
   });
 }
 
-/** What a schedule learns from the end of its operation, in that end's transaction. */
-export async function noteScheduled(
-  tx: Queryable,
-  { scheduleId, work }: Claim,
-  outcome: Outcome,
-): Promise<void> {
+/** What schedules learn from the end of an operation, in that end's transaction. */
+export async function noteScheduled(tx: Queryable, claim: Claim, outcome: Outcome): Promise<void> {
+  const { scheduleId, work } = claim;
+  await forgetRemoved(tx, claim, outcome);
   if (scheduleId === undefined) return;
   const error = outcome.kind === "failed" ? outcome.error : null;
   const taken = work.verb === "snapshot";
@@ -165,6 +164,7 @@ export async function noteScheduled(
     [scheduleId, outcome.kind, error, taken && error === null],
   );
   if (!taken) return;
+  if (lacksContainer(claim, outcome)) await disable(tx, claim);
   if (outcome.kind === "failed" && outcome.nothingDone === true) {
     // One of that name is somebody else's.
     await tx.query(

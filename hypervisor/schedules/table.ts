@@ -14,7 +14,6 @@ export interface Schedule {
   readonly time_zone: string;
   readonly enabled: boolean;
   readonly keep: Keep;
-  readonly organization: string | null;
   readonly created_by: string;
   /** RFC 3339. */
   readonly next_at: string | null;
@@ -26,7 +25,7 @@ export interface Schedule {
   readonly version: number;
 }
 
-export const SCHEDULE = `id, project, container, name, cron, time_zone, enabled, keep, organization, created_by,
+export const SCHEDULE = `id, project, container, name, cron, time_zone, enabled, keep, created_by,
   last_status, last_error, version::float8 AS version,
   ${utcColumns(["next_at", "last_at", "created_at", "updated_at"])}`;
 

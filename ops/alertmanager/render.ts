@@ -5,15 +5,32 @@ export type Channel = "slack" | "discord" | "pagerduty" | "email";
 
 export const channels: readonly Channel[] = ["slack", "discord", "pagerduty", "email"];
 
-/** Where the secrets lie; Alertmanager reads no environment, and each of these again for each message. */
-const SECRETS = "/etc/alertmanager/secrets";
+/** Whom it tells and where its secrets lie; it reads no environment, and each of these files again for each message. */
+interface Place {
+  readonly fettle: string;
+  readonly secrets: string;
+}
+
+const PLACES = {
+  containers: { fettle: "http://runbooks:8080", secrets: "/etc/alertmanager/secrets" },
+  // The operator mounts the Secret `alertmanager-channels` in a folder of its own.
+  kubernetes: {
+    fettle: "http://runbooks-webhook.runbooks.svc:8080",
+    secrets: "/etc/alertmanager/secrets/alertmanager-channels",
+  },
+} satisfies Record<string, Place>;
 
 const NOTE = `# Written by \`make generate\` from ops/alertmanager/render.ts; docs/operations.md says why it is as it is.
 # \`timeout\` needs Alertmanager 0.28 or later.
 `;
 
 /** Alertmanager's configuration: everything to Fettle, and by severity to these channels. */
-export function renderAlertmanager(told: readonly Channel[]): string {
+export function renderAlertmanager(
+  told: readonly Channel[],
+  where: keyof typeof PLACES = "containers",
+): string {
+  const place = PLACES[where];
+  const receivers = receiversAt(place);
   const config = {
     route: {
       receiver: "fettle",
@@ -46,7 +63,7 @@ export function renderAlertmanager(told: readonly Channel[]): string {
       ),
     ],
     receivers: [
-      { name: "fettle", webhook_configs: [fettleWebhook] },
+      { name: "fettle", webhook_configs: [fettleWebhook(place)] },
       { name: "deadmansswitch" }, // give it the webhook of a service that calls when Watchdog stays away
       ...told.map((channel) => ({ name: channel, ...receivers[channel] })),
     ],
@@ -54,24 +71,26 @@ export function renderAlertmanager(told: readonly Channel[]): string {
   return NOTE + stringify(config, { lineWidth: 120, aliasDuplicateObjects: false });
 }
 
-const fettleWebhook = {
-  url: "http://runbooks:8080/alertmanager",
-  send_resolved: true,
-  max_alerts: 0, // a cut group is never remediated
-  // Without it one that hangs takes the whole flush; an answer takes Fettle 5 s at most.
-  timeout: "10s",
-  http_config: { authorization: { type: "Bearer", credentials_file: `${SECRETS}/fettle-token` } },
-};
+function fettleWebhook({ fettle, secrets }: Place): object {
+  return {
+    url: `${fettle}/alertmanager`,
+    send_resolved: true,
+    max_alerts: 0, // a cut group is never remediated
+    // Without it one that hangs takes the whole flush; an answer takes Fettle 5 s at most.
+    timeout: "10s",
+    http_config: { authorization: { type: "Bearer", credentials_file: `${secrets}/fettle-token` } },
+  };
+}
 
 const title = "{{ .Status | toUpper }} {{ .CommonLabels.alertname }} {{ .CommonLabels.namespace }}";
 const text =
   "{{ range .Alerts }}{{ .Annotations.summary }}\n{{ .Annotations.description }}\n{{ .Annotations.runbook_url }}\n{{ end }}";
 
-const receivers: Readonly<Record<Channel, object>> = {
+const receiversAt = ({ secrets }: Place): Readonly<Record<Channel, object>> => ({
   slack: {
     slack_configs: [
       {
-        api_url_file: `${SECRETS}/slack-url`,
+        api_url_file: `${secrets}/slack-url`,
         channel: "#alerts",
         send_resolved: true,
         title,
@@ -81,12 +100,12 @@ const receivers: Readonly<Record<Channel, object>> = {
   },
   // Discord's webhooks understand Slack's form at <webhook>/slack, and that can be read from a file in every version.
   discord: {
-    slack_configs: [{ api_url_file: `${SECRETS}/discord-url`, send_resolved: true, title, text }],
+    slack_configs: [{ api_url_file: `${secrets}/discord-url`, send_resolved: true, title, text }],
   },
   pagerduty: {
     pagerduty_configs: [
       {
-        routing_key_file: `${SECRETS}/pagerduty-key`,
+        routing_key_file: `${secrets}/pagerduty-key`,
         send_resolved: true,
         severity: '{{ or .CommonLabels.severity "error" }}',
         description: "{{ .CommonLabels.alertname }}: {{ (index .Alerts 0).Annotations.summary }}",
@@ -100,13 +119,13 @@ const receivers: Readonly<Record<Channel, object>> = {
         from: "fettle@example.com",
         smarthost: "smtp.example.com:587",
         auth_username: "fettle@example.com",
-        auth_password_file: `${SECRETS}/smtp-password`,
+        auth_password_file: `${secrets}/smtp-password`,
         require_tls: true,
         send_resolved: true,
       },
     ],
   },
-};
+});
 
 function routeOf(channel: Channel): object {
   const severities = channel === "pagerduty" ? "critical" : "critical|warning";

@@ -10,6 +10,7 @@ interface Service {
     readonly target?: string;
   };
   readonly restart?: string;
+  readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly volumes?: readonly string[];
   readonly ports?: readonly string[];
@@ -46,8 +47,11 @@ const KEYS = [
 /** Has no numbered tags; it is a server to try uploads on, of a profile of its own. */
 const UNVERSIONED = ["atmoz/sftp:alpine"];
 
-/** Paths that are made by the engine when they are missing. */
-const MADE = ["./backups", "./sftp", "/var/run/docker.sock"];
+/** The engine's own. */
+const SOCKET = "/var/run/docker.sock";
+/** Folders that the engine makes, as root, when they are missing; this service gives them to who writes there. */
+const MADE = ["./backups", "./sftp"];
+const GIVES = "folders";
 
 /** docker-compose.yml and the Dockerfiles: every name in them leads somewhere. They are not run here. */
 export async function checkCompose(): Promise<readonly string[]> {
@@ -59,13 +63,14 @@ export async function checkCompose(): Promise<readonly string[]> {
         ...shape(service),
         ...dependencies(service, compose),
         ...mounts(service, compose),
+        ...(name === GIVES ? [] : given(service, compose)),
         ...environment(service, variables),
         ...(await dockerfile(service)),
       ];
       return found.map((problem) => `docker-compose.yml: ${name} ${problem}`);
     }),
   );
-  return [...problems.flat(), ...(await scraped(compose))];
+  return [...problems.flat(), ...(await scraped(compose)), ...(await seen())];
 }
 
 function shape(service: Service): readonly string[] {
@@ -106,10 +111,26 @@ function mounts({ volumes = [] }: Service, compose: Compose): readonly string[] 
     const [source = ""] = mount.split(":");
     const isPath = /^[./]/.test(source);
     const isThere = isPath
-      ? MADE.includes(source) || existsSync(source)
+      ? [...MADE, SOCKET].includes(source) || existsSync(source)
       : source in compose.volumes;
     return isThere ? [] : [`mounts ${source}, which is not there`];
   });
+}
+
+/** Nobody but root can write into what the engine makes, until it is given away. */
+function given(
+  { volumes = [], depends_on = {} }: Service,
+  { services }: Compose,
+): readonly string[] {
+  const made = volumes.flatMap((mount) => MADE.filter((path) => mount.startsWith(`${path}:`)));
+  return made
+    .filter((path) => {
+      const inside = services[GIVES]?.volumes?.find((mount) => mount.startsWith(`${path}:`));
+      const given = (services[GIVES]?.command ?? []).join(" ");
+      const isGiven = inside !== undefined && given.includes(` ${inside.split(":")[1] ?? ""}`);
+      return depends_on[GIVES] === undefined || !isGiven;
+    })
+    .map((path) => `writes into ${path}, which is root's`);
 }
 
 function environment(
@@ -122,7 +143,7 @@ function environment(
     .map((name) => `sets ${name}, which no service reads`);
 }
 
-async function dockerfile({ build }: Service): Promise<readonly string[]> {
+async function dockerfile({ build, volumes = [] }: Service): Promise<readonly string[]> {
   if (build === undefined) return [];
   const text = await readFile(build.dockerfile, "utf8");
   const lines = text.split("\n");
@@ -140,6 +161,10 @@ async function dockerfile({ build }: Service): Promise<readonly string[]> {
     ...(/^FROM \S+:latest|^FROM [^:\s]+$/m.test(text.replace(/^FROM app$/m, ""))
       ? [`has an unfixed base: ${build.dockerfile}`]
       : []),
+    ...volumes
+      .flatMap((mount) => /^[a-z]\w*:(\/\w+)$/.exec(mount)?.[1] ?? [])
+      .filter((path) => !new RegExp(`^RUN install -d .*-o 65532 .* ${path}\\b`, "m").test(text))
+      .map((path) => `writes into ${path}, which is root's: ${build.dockerfile}`),
     ...(/^ADD /m.test(text) ? [`uses ADD: ${build.dockerfile}`] : []),
   ];
 }
@@ -153,6 +178,14 @@ async function scraped({ services }: Compose): Promise<readonly string[]> {
   return hosts
     .filter((host) => host !== "localhost" && !(host in services))
     .map((host) => `prometheus.yml: docker-compose.yml has no service ${host}`);
+}
+
+/** `docker compose down` leaves the services of a profile running. */
+async function seen(): Promise<readonly string[]> {
+  const makefile = await readFile("Makefile", "utf8");
+  return [...makefile.matchAll(/^\tdocker compose (?!up )\w+.*$/gm)].map(
+    ([line]) => `Makefile: does not see the services of profiles: ${line.trim()}`,
+  );
 }
 
 function variablesOf(example: string): ReadonlySet<string> {

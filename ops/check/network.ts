@@ -11,6 +11,12 @@ const CALLS =
   /(_URL|_ENDPOINT|_ISSUER|_AUTHORITY_HOST)$|^(SFTP_HOST|KUBECONFIG)$|^RUNBOOKS_\w+_WEBHOOK$/;
 /** Where we ourselves are reached, for links. */
 const OUR_OWN = ["DETECTOR_URL", "RUNBOOKS_URL"];
+/** Callees of the table that are pods in our namespace. */
+const OUR_PODS: Readonly<Record<string, string>> = {
+  "the receiver": "runbooks-receiver",
+  "the hypervisor": "hypervisor",
+  Redis: "redis",
+};
 
 interface Call {
   /** The pod's name label; undefined: each of them. */
@@ -29,7 +35,15 @@ export async function checkNetwork(): Promise<readonly string[]> {
   if (calls.length === 0) return [`${PAGE}: no table below "${HEADING}"`];
   const rendered = await renderedKustomizations();
   const { manifests = [] } = rendered.find(({ folder }) => folder === OVERLAY) ?? {};
-  return [...(await missing(calls)), ...closed(calls, manifests)];
+  const policies = manifests
+    .filter(({ kind }) => kind === "NetworkPolicy")
+    .map(({ spec }) => spec as Policy);
+  const pods = podsOf(manifests);
+  return [
+    ...(await missing(calls)),
+    ...closed(calls, pods, policies),
+    ...refused(calls, pods, policies),
+  ];
 }
 
 function readTable(page: string): readonly Call[] {
@@ -76,28 +90,66 @@ function isOf({ service, variables }: Call, of: string, name: string): boolean {
 
 type Labels = Readonly<Record<string, string>>;
 
+interface Selector {
+  readonly matchLabels?: Labels;
+}
+
+interface Port {
+  readonly port: number | string;
+}
+
 interface Policy {
-  readonly podSelector: { readonly matchLabels?: Labels };
-  readonly egress?: readonly { readonly ports?: readonly { readonly port: number }[] }[];
+  readonly podSelector: Selector;
+  readonly egress?: readonly { readonly ports?: readonly Port[] }[];
+  readonly ingress?: readonly {
+    readonly from?: readonly { readonly podSelector?: Selector }[];
+    readonly ports?: readonly Port[];
+  }[];
+}
+
+interface Template {
+  readonly metadata: { readonly labels: Labels };
+  readonly spec: {
+    readonly containers: readonly {
+      readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
+    }[];
+  };
 }
 
 interface Labelled {
-  readonly template?: { readonly metadata: { readonly labels: Labels } };
+  readonly template?: Template;
   readonly jobTemplate?: { readonly spec: Labelled };
 }
 
-function closed(calls: readonly Call[], manifests: readonly Manifest[]): readonly string[] {
-  const pods = manifests.flatMap(({ spec }): readonly Labels[] => {
+function podsOf(manifests: readonly Manifest[]): readonly Template[] {
+  return manifests.flatMap(({ spec }) => {
     const { template, jobTemplate } = (spec ?? {}) as Labelled;
-    const labels = (template ?? jobTemplate?.spec.template)?.metadata.labels;
-    return labels === undefined ? [] : [labels];
+    return template ?? jobTemplate?.spec.template ?? [];
   });
-  const policies = manifests
-    .filter(({ kind }) => kind === "NetworkPolicy")
-    .map(({ spec }) => spec as Policy);
-  const nameOf = (labels: Labels) => labels["app.kubernetes.io/name"] ?? "";
+}
+
+function nameOf(labels: Labels): string {
+  return labels["app.kubernetes.io/name"] ?? "";
+}
+
+function isSelected({ matchLabels = {} }: Selector, labels: Labels): boolean {
+  return Object.entries(matchLabels).every(([key, value]) => labels[key] === value);
+}
+
+/** Calls that no policy lets out. */
+function closed(
+  calls: readonly Call[],
+  pods: readonly Template[],
+  policies: readonly Policy[],
+): readonly string[] {
   return calls.flatMap(({ service, peer, ports }) => {
-    const callers = pods.filter((labels) => service === undefined || nameOf(labels) === service);
+    const callers = pods
+      .map(({ metadata }) => metadata.labels)
+      .filter(
+        (labels) =>
+          nameOf(labels) === service ||
+          (service === undefined && labels["app.kubernetes.io/part-of"] === "fettle"),
+      );
     if (callers.length === 0) return [`${PAGE}: there is no pod ${service ?? ""}`];
     return callers.flatMap((labels) => {
       const open = openPorts(labels, policies);
@@ -108,10 +160,36 @@ function closed(calls: readonly Call[], manifests: readonly Manifest[]): readonl
   });
 }
 
-function openPorts(labels: Labels, policies: readonly Policy[]): ReadonlySet<number> {
-  const ours = policies.filter(({ podSelector }) =>
-    Object.entries(podSelector.matchLabels ?? {}).every(([key, value]) => labels[key] === value),
-  );
+/** Calls to pods of ours that no policy lets in. */
+function refused(
+  calls: readonly Call[],
+  pods: readonly Template[],
+  policies: readonly Policy[],
+): readonly string[] {
+  return calls.flatMap(({ service = "", peer }) => {
+    const callee = pods.find(({ metadata }) => nameOf(metadata.labels) === OUR_PODS[peer]);
+    const caller = pods.find(({ metadata }) => nameOf(metadata.labels) === service);
+    if (callee === undefined || caller === undefined) return [];
+    const served = callee.spec.containers.flatMap(({ ports = [] }) => ports);
+    const open = policies
+      .filter(({ podSelector }) => isSelected(podSelector, callee.metadata.labels))
+      .flatMap(({ ingress = [] }) => ingress)
+      .filter(({ from = [] }) =>
+        from.some(
+          ({ podSelector }) =>
+            podSelector !== undefined && isSelected(podSelector, caller.metadata.labels),
+        ),
+      )
+      .flatMap(({ ports = [] }) => ports.map(({ port }) => port));
+    const isOpen = served.some(
+      ({ name, containerPort }) => open.includes(name) || open.includes(containerPort),
+    );
+    return isOpen ? [] : [`no network policy lets ${service} into ${peer}`];
+  });
+}
+
+function openPorts(labels: Labels, policies: readonly Policy[]): ReadonlySet<number | string> {
+  const ours = policies.filter(({ podSelector }) => isSelected(podSelector, labels));
   const ports = ours.flatMap(({ egress = [] }) => egress.flatMap((rule) => rule.ports ?? []));
   return new Set(ports.map(({ port }) => port));
 }

@@ -84,9 +84,32 @@ const lokiValues = z.object({
     schemaConfig,
     limits_config: z.object({ retention_period: days, max_entries_limit_per_query: z.int() }),
     compactor: z.object(deletes),
+    rulerConfig: z.object({
+      storage: z.object({ type: z.literal("local"), local: z.object({ directory: z.string() }) }),
+      rule_path: z.string(),
+    }),
+  }),
+  sidecar: z.object({
+    rules: z.object({
+      enabled: z.literal(true),
+      label: z.literal("loki_rule"),
+      labelValue: z.literal("1"),
+      folder: z.string(),
+    }),
   }),
 });
 const tempoValues = z.object({ tempo: z.object({ retention: days }) });
+
+/** The chart's sidecar puts rules where the ruler looks for those of its one tenant. */
+function rulesOf({
+  loki: { rulerConfig },
+  sidecar,
+}: z.infer<typeof lokiValues>): readonly string[] {
+  const folder = `${rulerConfig.storage.local.directory}/fake`;
+  return sidecar.rules.folder === folder
+    ? []
+    : [`ops/helm/loki-values.yaml: the ruler looks for its tenant in ${folder}`];
+}
 
 /** The stores of logs and traces: their settings are known, they keep as long everywhere, and Loki finds its rules. */
 export async function checkStores(): Promise<readonly string[]> {
@@ -113,6 +136,7 @@ export async function checkStores(): Promise<readonly string[]> {
     .filter((limit) => limit !== undefined)
     .map((limit) => limit.max_entries_limit_per_query);
   if (new Set(limits).size > 1) problems.push(`Loki gives ${limits.join(" or ")} lines at most`);
+  if (chart !== undefined) problems.push(...rulesOf(chart));
   if (!existsSync("ops/loki/rules/fake"))
     problems.push("ops/loki/rules: the tenant of a Loki without tenants is called fake");
   return problems;

@@ -7,6 +7,7 @@ import { renderedKustomizations } from "../kubernetes/render.ts";
 const WORKFLOWS = ".github/workflows";
 const PAGE = "docs/operations.md";
 const HEADING = "## Workflows";
+const SECRETS = "ops/kubernetes/secret.example.yaml";
 /** What the clouds' and GitHub's own programs read. */
 const FOREIGN = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "GH_TOKEN", "KUBECONFIG"];
 /** Which table a command's variables stand in, where it is not called like the service. */
@@ -36,6 +37,7 @@ export async function checkVariables(): Promise<readonly string[]> {
       );
   return [
     ...(await workflowProblems(known)),
+    ...(await secretProblems()),
     ...[...(await ofCompose()), ...(await ofKubernetes())].flatMap(lacks),
   ];
 }
@@ -65,7 +67,31 @@ interface Container {
   readonly name: string;
   readonly image: string;
   readonly args?: readonly string[];
-  readonly env?: readonly { readonly name: string }[];
+  readonly env?: readonly {
+    readonly name: string;
+    readonly valueFrom?: {
+      readonly secretKeyRef?: { readonly name: string; readonly key: string };
+    };
+  }[];
+}
+
+/** Each key that a pod takes from a Secret stands in the example of that Secret, be it behind a `#`. */
+async function secretProblems(): Promise<readonly string[]> {
+  const documents = (await readFile(SECRETS, "utf8")).split("---\n");
+  const keysOf = (name: string) =>
+    documents
+      .filter((text) => text.includes(`name: ${name},`))
+      .flatMap((text) => [...text.matchAll(/^ {2}(?:# )?([A-Z][A-Z0-9_]+):/gm)])
+      .map(([, key]) => key);
+  const asked = (await renderedKustomizations()).flatMap(({ manifests }) =>
+    containersIn(manifests).flatMap(({ env = [] }) =>
+      env.flatMap(({ valueFrom }) => valueFrom?.secretKeyRef ?? []),
+    ),
+  );
+  const missing = asked
+    .filter(({ name, key }) => !keysOf(name).includes(key))
+    .map(({ name, key }) => `${SECRETS}: ${name} has no ${key}, which a pod takes from it`);
+  return [...new Set(missing)];
 }
 
 async function ofKubernetes(): Promise<readonly Started[]> {

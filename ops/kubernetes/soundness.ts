@@ -49,11 +49,13 @@ interface Selecting {
     readonly matchLabels?: Readonly<Record<string, string>>;
   };
   readonly podSelector?: { readonly matchLabels?: Readonly<Record<string, string>> };
-  readonly endpoints?: readonly { readonly port: string }[];
+  readonly endpoints?: readonly { readonly port: string; readonly honorLabels?: boolean }[];
 }
 
-/** Variables of Node itself, which no table of ours has. */
-const FOREIGN = ["NODE_OPTIONS"];
+/** Variables of Node itself and of the clouds' libraries, which no table of ours has. */
+const FOREIGN = ["NODE_OPTIONS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+/** Pods that are not ours, of which a policy may speak all the same. */
+const YOURS = ["postgresql"];
 
 /** What no schema says: is each pod locked down, and does each name lead to something that is there? */
 export function soundness(
@@ -182,7 +184,10 @@ function selectorProblems(
 function selectsPod({ kind, spec }: Manifest, pods: readonly Pod[]): boolean {
   const { selector, podSelector } = (spec ?? {}) as Selecting;
   const labels = (kind === "Service" ? selector : (selector ?? podSelector)?.matchLabels) ?? {};
-  return pods.some(({ metadata }) => covers(labels, metadata.labels));
+  return (
+    YOURS.includes(labels["app.kubernetes.io/name"] ?? "") ||
+    pods.some(({ metadata }) => covers(labels, metadata.labels))
+  );
 }
 
 function monitorProblems(manifest: Manifest, manifests: readonly Manifest[]): readonly string[] {
@@ -193,7 +198,12 @@ function monitorProblems(manifest: Manifest, manifests: readonly Manifest[]): re
   );
   const { ports = [] } = (service?.["spec"] ?? {}) as { ports?: readonly { name: string }[] };
   const isFound = endpoints.every(({ port }) => ports.some(({ name }) => name === port));
-  return isFound ? [] : [`${idOf(manifest)} finds no such port`];
+  return [
+    ...(isFound ? [] : [`${idOf(manifest)} finds no such port`]),
+    ...(endpoints.every(({ honorLabels }) => honorLabels === true)
+      ? []
+      : [`${idOf(manifest)} writes over the labels that are the service's own`]),
+  ];
 }
 
 function bindingProblems(manifest: Manifest, manifests: readonly Manifest[]): readonly string[] {

@@ -9,6 +9,7 @@ const WINDOW = "6s";
 export function hasten(rules: string): string {
   return rules
     .replaceAll(/^(\s+for:) \S+$/gm, "$1 0s")
+    .replaceAll(/\[\d+[smhd]:\d+[smhd]\]/g, `[${WINDOW}:1s]`)
     .replaceAll(/\[\d+[smhd]\]/g, `[${WINDOW}]`)
     .replaceAll(/ offset \d+[smhd]\b/g, ` offset ${WINDOW}`);
 }

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import pg from "pg";
 import { createTestDatabase } from "../servers/postgres.ts";
 import { measureSftp } from "./exporter/sftp.ts";
+import { measureStages } from "./exporter/stages.ts";
 
 // `make bench T=exporter`: exports of FETTLE_BENCH_ROWS rows (2,000,000) to a folder, and what a person would type instead. All of
 // it FETTLE_BENCH_ROUNDS times (3) by turns, because other work on the machine comes and goes: the best time of each counts, and
@@ -143,6 +144,11 @@ try {
     ["pgp", { ...plain, AUDIT_ENC_MODE: "pgp" }],
     ["pgp by gpg", { ...plain, AUDIT_ENC_MODE: "pgp", AUDIT_GPG_CLI: "on" }],
     ["kms", { ...plain, AUDIT_ENC_MODE: "kms" }],
+    ["zstd kms", { ...plain, AUDIT_ENC_MODE: "kms", AUDIT_COMPRESS: "zstd" }],
+    [
+      "zstd pgp by gpg",
+      { ...plain, AUDIT_ENC_MODE: "pgp", AUDIT_GPG_CLI: "on", AUDIT_COMPRESS: "zstd" },
+    ],
     ["pgp+kms", { ...plain, AUDIT_ENC_MODE: "pgp+kms" }],
     ["zstd pgp", { ...plain, AUDIT_ENC_MODE: "pgp", AUDIT_COMPRESS: "zstd" }],
     ["zstd pgp+kms", { ...plain, AUDIT_ENC_MODE: "pgp+kms", AUDIT_COMPRESS: "zstd" }],
@@ -174,6 +180,9 @@ try {
   });
   keep("all in memory", JSON.parse(stdout) as Figures);
   for (const [name, figures] of results) report(name, figures);
+  const stages = await measureStages(database.url, join(folder, "pub.asc"));
+  const limits = [...stages].map(([name, megabytes]) => `${name} ${megabytes.toFixed(0)}`);
+  process.stdout.write(`each stage by itself, MB/s of CSV: ${limits.join(", ")}\n`);
   const sftp = await measureSftp(ROUNDS);
   const naiveRate = NAIVE_ROWS / (results.get("all in memory")?.seconds ?? 1);
   const ours = ROWS / (results.get("zstd pgp+kms")?.seconds ?? 1);

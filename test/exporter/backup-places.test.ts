@@ -48,6 +48,46 @@ test("a place that fails gets no manifest and keeps no part, and the others get 
   expect(await readdir(join(folder.path, "work"))).toEqual([]);
 });
 
+test("a place whose manifest got its name before the upload failed keeps neither the manifest nor a part", async () => {
+  const there = folderDestination(join(folder.path, "there"));
+  const broken: Destination = {
+    ...there,
+    name: "broken",
+    upload: async (parcel) => {
+      const receipt = await there.upload(parcel);
+      if (parcel.name.includes("manifest")) throw new Error("broken: the connection ended");
+      return receipt;
+    },
+  };
+  const take = await takerOf(join(folder.path, "work"), { destinations: [broken, place] });
+
+  const { at } = await take("2026-01-01");
+
+  expect(at).toEqual(["folder"]);
+  expect(await readdir(join(folder.path, "there"))).toEqual([]);
+  expect(await readdir(join(folder.path, "work"))).toEqual([]);
+});
+
+test("a manifest that cannot be taken away again keeps its parts: what is listed can be restored", async () => {
+  const there = folderDestination(join(folder.path, "there"));
+  const broken: Destination = {
+    ...there,
+    name: "broken",
+    upload: async (parcel) => {
+      const receipt = await there.upload(parcel);
+      if (parcel.name.includes("manifest")) throw new Error("broken: the connection ended");
+      return receipt;
+    },
+    remove: async (name) =>
+      name.includes("manifest") ? Promise.reject(new Error("broken: locked")) : there.remove(name),
+  };
+  const take = await takerOf(join(folder.path, "work"), { destinations: [broken, place] });
+
+  await take("2026-01-01");
+
+  expect((await readdir(join(folder.path, "there"))).sort()).toEqual((await readdir(here)).sort());
+});
+
 test("when no place is left, the backup fails with the last one's words", async () => {
   const full = { ...place, upload: async () => Promise.reject(new Error("nothing fits in here")) };
   const take = await takerOf(join(folder.path, "work"), { destinations: [full] });
@@ -88,6 +128,31 @@ test("keeping counts finished backups that are signed by us, before and after a 
     "backup-20260102T000000Z",
   ]);
   expect((await readdir(here)).filter((name) => name.includes("20260101"))).toEqual([]);
+});
+
+test("where nobody signs, a planted manifest has no file taken away that is not a part of its own backup", async () => {
+  const take = await takerOf(join(folder.path, "work"), { destinations: [place] });
+  const { id, database, parts } = await take("2026-01-02");
+  const planted = {
+    ...readManifest(
+      {
+        name: `${NAME}.manifest.json`,
+        text: await readFile(join(here, `${NAME}.manifest.json`), "utf8"),
+      },
+      "anybody",
+    ),
+    id,
+    database,
+    name: "backup-20260101T000000Z",
+    parts: [{ ...parts[0], name: "audit-20260101.csv.gpg" }],
+  };
+  await writeFile(join(here, "backup-20260101T000000Z.manifest.json"), textOf(planted));
+  await writeFile(join(here, "audit-20260101.csv.gpg"), "an export");
+
+  const { removed } = await take("2026-01-03", { keep: 1 });
+
+  expect(removed).toEqual([`folder: ${NAME}`]);
+  expect(await readdir(here)).toContain("audit-20260101.csv.gpg");
 });
 
 interface Damage {

@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
-import type { Connection } from "pg";
+import pg, { type Connection } from "pg";
 import { CopyRows } from "../../exporter/adapters/copy-rows.ts";
 import { PartCutter } from "../../exporter/cut-parts.ts";
 import { LeafEncoder } from "../../exporter/leaf.ts";
@@ -141,6 +141,45 @@ test("whoever stops reading cuts the connection, for the server hears nothing el
 
   expect(socket.destroyed).toBe(true);
   expect(told).toBe(1); // the driver's timer
+});
+
+/** Has the driver's own connection read a socket; it keeps what it cannot read yet. @returns what it has read */
+function driverOn(socket: Duplex): string[] {
+  const read: string[] = [];
+  const driver = new pg.Connection({ stream: socket } as unknown as pg.ConnectionConfig);
+  for (const name of ["commandComplete", "readyForQuery"]) driver.on(name, () => read.push(name));
+  (driver as unknown as { attachListeners: (socket: Duplex) => void }).attachListeners(socket);
+  return read;
+}
+
+test("the driver reads on, wherever the socket cut the last messages, when the last rows have been given to a thread", async () => {
+  const rowsOf = Buffer.concat([message("d", HEADER), message("d", "1,2,,\n")]);
+  const end = Buffer.concat([message("c"), message("C", "COPY 2\0"), message("Z", "I")]);
+  for (let cut = 0; cut <= end.length; cut += 1) {
+    const socket = new Duplex({ read: () => undefined });
+    const told = driverOn(socket);
+    const copy = new CopyRows("COPY x TO STDOUT", 1_000);
+    copy.submit({ stream: socket, query: () => undefined } as unknown as Connection);
+    const reading = copy.toArray();
+    socket.push(Buffer.concat([rowsOf, end.subarray(0, cut)]));
+    await new Promise((resolve) => setImmediate(resolve));
+    const taken = copy.readableEnded ? ((await reading) as RowBatch[]) : [];
+    for (const { csv } of taken) structuredClone(csv, { transfer: [csv.buffer] });
+
+    socket.push(Buffer.from(end.subarray(cut)));
+
+    expect(await reading).toHaveLength(1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(told).toEqual(["commandComplete", "readyForQuery"]);
+  }
+});
+
+test("a connection that is lost before anybody reads is told to whoever reads", async () => {
+  const { copy } = given();
+  copy.handleError(new Error("the connection is lost"));
+  await new Promise((resolve) => setImmediate(resolve));
+
+  await expect(copy.toArray()).rejects.toThrow("the connection is lost");
 });
 
 test("parts of batches are those of the bytes", async () => {

@@ -9,6 +9,7 @@ import { systemClock } from "../../lib/clock.ts";
 import { armFailpoint } from "../../lib/failpoint.ts";
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase } from "../../lib/postgres.ts";
+import { startS3 } from "../fakes/s3.ts";
 import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
 import { givenTrail, type Trail } from "./given-trail.ts";
 import { addRows, column, folderConfig, rowsOf, sftpVariables } from "./given.ts";
@@ -27,6 +28,8 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   armFailpoint(undefined);
+  delete process.env["AWS_ACCESS_KEY_ID"];
+  delete process.env["AWS_SECRET_ACCESS_KEY"];
   await trail.remove();
 });
 
@@ -124,6 +127,36 @@ test("one destination that fails does not keep the other from getting the file; 
   expect(result).toMatchObject({ resumed: true, rows: 2 });
   expect(result.receipts.map(({ adopted }) => adopted)).toEqual([false, false]);
   expect(await readdir(join(sftp.folder, "missing"))).toEqual(before);
+});
+
+test("a destination that is down when the export is planned does not keep the others from their files, and gets its own when it is back", async () => {
+  const s3 = await startS3("audit");
+  const stopped = s3.url;
+  await s3.stop();
+  const bucket = {
+    AUDIT_S3_BUCKET: "audit",
+    AUDIT_S3_REGION: "eu-central-1",
+    AUDIT_S3_PATH_STYLE: "true",
+  };
+  process.env["AWS_ACCESS_KEY_ID"] = s3.key.accessKeyId;
+  process.env["AWS_SECRET_ACCESS_KEY"] = s3.key.secretAccessKey;
+  const config = await folderConfig(trail.folder, trail.url, {
+    ...bucket,
+    AUDIT_S3_ENDPOINT: stopped,
+  });
+  await addRows(trail.client, 3);
+
+  await expect(exportOnce(config, silentLog)).rejects.toThrow(/^s3: /);
+
+  const [name = ""] = await readdir(join(trail.folder, "out"));
+  expect(name).toMatch(/^audit-/);
+  const back = await startS3("audit");
+  process.env["AWS_ACCESS_KEY_ID"] = back.key.accessKeyId;
+  process.env["AWS_SECRET_ACCESS_KEY"] = back.key.secretAccessKey;
+  const result = await exportOnce({ ...config, s3Endpoint: back.url }, silentLog);
+  expect(result).toMatchObject({ outcome: "exported", resumed: true, rows: 3 });
+  expect([...back.objects.keys()]).toEqual([name]);
+  await back.stop();
 });
 
 test("rows that changed between two attempts stop the export", async () => {

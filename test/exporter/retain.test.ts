@@ -1,11 +1,14 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { postgresArchive } from "../../exporter/adapters/postgres-archive.ts";
 import { exportOnce, readExporterConfig, retainExports } from "../../exporter/main.ts";
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase } from "../../lib/postgres.ts";
 import { startS3, type FakeS3 } from "../fakes/s3.ts";
+import { givenSigningKey } from "./given-signing.ts";
 import { givenTrail, type Trail } from "./given-trail.ts";
-import { addRows, localKeyFile } from "./given.ts";
+import { addRows, folderConfig, localKeyFile } from "./given.ts";
 
 let s3: FakeS3;
 let trail: Trail;
@@ -72,6 +75,25 @@ test("of an export whose second file is held the first one is recorded as gone, 
     { count: 1, exports: [{ export_id: exportId, name: second, reason }] },
   ]);
 }, 60_000);
+
+test("runs without new rows leave manifests only, and do not push the last exports with rows out of those that stay", async () => {
+  const { file: sign } = await givenSigningKey(trail.folder);
+  const config = await folderConfig(trail.folder, trail.url, {
+    AUDIT_SIGNING_KEY_FILE: sign,
+    AUDIT_EXPORT_DIR_RETENTION_DAYS: "30",
+  });
+  await addRows(trail.client, 1);
+  const { files } = await exportOnce(config, silentLog);
+  for (let n = 0; n < 3; n++) await exportOnce(config, silentLog);
+  await trail.client.query("UPDATE audit_exports SET cutoff = now() - interval '99 days'");
+  const before = await readdir(join(trail.folder, "out"));
+
+  const [retained] = await retainExports(config, false, silentLog);
+
+  expect(before).toHaveLength(files.length + 3);
+  expect(retained).toMatchObject({ deleted: [], kept: 4 });
+  expect(await readdir(join(trail.folder, "out"))).toEqual(before);
+});
 
 test("however many exports are held, the row in the audit trail stays small", async () => {
   const pool = openDatabase({ url: trail.url, applicationName: "test", max: 1 }, silentLog);

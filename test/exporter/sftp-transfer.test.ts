@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { writeRemote, type SftpWrapper } from "../../exporter/adapters/sftp-transfer.ts";
+import { settleMs, writeRemote, type SftpWrapper } from "../../exporter/adapters/sftp-transfer.ts";
 
 type Answer = Error | undefined;
 
@@ -30,6 +30,8 @@ function serverThatSays({ sync, close }: { sync?: Answer; close?: Answer }) {
   return { called, server: server as unknown as SftpWrapper };
 }
 
+const usual = (): void => undefined;
+
 async function* content(): AsyncGenerator<Buffer> {
   yield await Promise.resolve(Buffer.from("sealed"));
 }
@@ -41,7 +43,7 @@ test.each([
 ])("a file is not written when the server says so only at %s", async (_when, says) => {
   const { called, server } = serverThatSays(says);
 
-  await expect(writeRemote(server, "x", 0o600, content())).rejects.toThrow("Failure");
+  await expect(writeRemote(server, "x", 0o600, content(), usual)).rejects.toThrow("Failure");
 
   expect(called).toEqual(["open", "write", "fsync", "close"]);
 });
@@ -49,7 +51,7 @@ test.each([
 test("a server that knows no fsync is no failure", async () => {
   const { called, server } = serverThatSays({ sync: failure(8) });
 
-  await writeRemote(server, "x", 0o600, content());
+  await writeRemote(server, "x", 0o600, content(), usual);
 
   expect(called).toEqual(["open", "write", "fsync", "close"]);
 });
@@ -61,5 +63,17 @@ test("what broke the writing is told, and not how closing went after it", async 
     throw new Error("the file cannot be read");
   }
 
-  await expect(writeRemote(server, "x", 0o600, broken())).rejects.toThrow("cannot be read");
+  await expect(writeRemote(server, "x", 0o600, broken(), usual)).rejects.toThrow("cannot be read");
+});
+
+test("while the server puts a file on its disk it may be silent for minutes, in proportion to the file", async () => {
+  const { called, server } = serverThatSays({});
+
+  await writeRemote(server, "x", 0o600, content(), (ms) => {
+    called.push(ms === undefined ? "as usual" : `${ms} ms`);
+  });
+
+  expect(called).toEqual(["open", "write", `${settleMs(6)} ms`, "fsync", "close", "as usual"]);
+  expect(settleMs(0)).toBe(120_000);
+  expect(settleMs(1024 ** 3)).toBeGreaterThan(15 * 60_000);
 });

@@ -2,7 +2,11 @@ import { randomBytes } from "node:crypto";
 import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { blobDestination } from "../../exporter/adapters/blob-destination.ts";
+import { openStore } from "../../lib/adapters/storage/open.ts";
+import { systemClock } from "../../lib/clock.ts";
+import { Secret } from "../../lib/secret.ts";
 import { StorageError, type BlobStore, type PutInfo } from "../../lib/storage.ts";
+import { startS3 } from "../fakes/s3.ts";
 import type { GivenStore } from "../lib/storage/given-kinds.ts";
 import { CLOUDS } from "../lib/storage/given-store.ts";
 import { artifactOf } from "./given-destination.ts";
@@ -47,6 +51,29 @@ describe.each(CLOUDS.filter(([name]) => BUCKETS.includes(name)))("%s", (_name, s
     expect(ms).toBeGreaterThan(1_500); // longer than without a byte read
     await expect(hanging).rejects.toThrow(/^slow: /);
   }, 60_000);
+});
+
+test("S3's own limit of silence is no shorter than what is allowed for the answer to the last part", async () => {
+  const server = await startS3();
+  const { accessKeyId, secretAccessKey } = server.key;
+  const store = openStore({
+    kind: "s3",
+    bucket: server.bucket,
+    prefix: "",
+    region: "eu-central-1",
+    endpoint: server.url,
+    pathStyle: true,
+    credentials: { accessKeyId, secretAccessKey: new Secret(secretAccessKey) },
+    clock: systemClock,
+    impatience: IMPATIENCE,
+  });
+  server.setFault({ kind: "slow", answerMs: 1_500 }); // three minutes
+
+  const artifact = await artifactOf(folder.path, "late.csv.gpg", LARGE);
+  const uploading = destinationAt(store, IMPATIENCE).upload(artifact);
+  const receipt = await uploading.finally(async () => server.stop());
+
+  expect(receipt).toMatchObject({ verifiedBy: "server-hash(sha256)", adopted: false });
 });
 
 async function timed<T>(work: Promise<T>): Promise<{ receipt: T; ms: number }> {

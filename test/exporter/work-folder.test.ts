@@ -1,8 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { chmod, readdir, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { preparePrivateFolder, sweepWorkFolder } from "../../exporter/work-folder.ts";
+import {
+  makeRestoreFolder,
+  preparePrivateFolder,
+  sweepWorkFolder,
+} from "../../exporter/work-folder.ts";
 import { tempFolder } from "./given.ts";
 
 const EXPORT_ID = "11111111-2222-3333-4444-555555555555";
@@ -50,4 +54,18 @@ test("loses what dead processes left half-written, and sealed files that nobody 
     [old, `.${old}.${dead}.part`, `.mine.${process.pid}.part`].toSorted(),
   );
   expect((await readdir(folder.path)).toSorted()).toEqual([fresh, living, "notes.txt"].toSorted());
+});
+
+test("loses the folder of a restore that was killed a week ago, and leaves one that may be at work", async () => {
+  const [killed, atWork] = [
+    await makeRestoreFolder(folder.path),
+    await makeRestoreFolder(folder.path),
+  ];
+  await writeFile(join(killed, "backup-20260101T000000Z.dump.0001"), "sealed");
+  const longAgo = new Date(Date.now() - 8 * 86_400_000);
+  await utimes(killed, longAgo, longAgo);
+
+  expect(await sweepWorkFolder(folder.path, new Date())).toEqual([basename(killed)]);
+
+  expect(await readdir(folder.path)).toEqual([basename(atWork)]);
 });

@@ -57,6 +57,20 @@ test("export-audit.yml takes away what is set and empty, and leaves the rest", a
   expect(stdout).not.toContain("AWS_REGION");
 });
 
+test("export-audit.yml gives the exporter the signing key as a file that nobody else may read", async () => {
+  const { steps } = await jobOf("export-audit.yml", "export");
+  const script = steps.find(({ run: line }) => line?.includes("unset"))?.run ?? "";
+  const folder = await tempFolder();
+  const env = { PATH: process.env["PATH"], RUNNER_TEMP: folder.path, SIGNING_KEY: "a\nkey" };
+  const told = 'stat -c %a "$AUDIT_SIGNING_KEY_FILE"; cat "$AUDIT_SIGNING_KEY_FILE"; env';
+
+  const { stdout } = await run("bash", ["-ec", script.replace("bin/fettle export", told)], { env });
+
+  await folder.remove();
+  expect(stdout).toMatch(/^600\na\nkey\n/);
+  expect(stdout).not.toMatch(/^SIGNING_KEY=/m);
+});
+
 test.each(["pgp", "pgp+kms"])(
   "the steps of test-audit.yml go through with mode %s",
   async (mode) => {

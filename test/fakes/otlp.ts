@@ -12,6 +12,12 @@ export interface Span {
 
 interface TracesBody {
   readonly resourceSpans: readonly {
+    readonly resource: {
+      readonly attributes: readonly {
+        readonly key: string;
+        readonly value: { readonly stringValue?: string };
+      }[];
+    };
     readonly scopeSpans: readonly { readonly spans: readonly Span[] }[];
   }[];
 }
@@ -20,15 +26,22 @@ interface TracesBody {
 export async function startOtlpCollector(): Promise<{
   url: string;
   spans: readonly Span[];
+  /** Whose the spans are, in the order of their coming, as `key=value` of each attribute. */
+  resources: readonly (readonly string[])[];
   stop: () => Promise<void>;
 }> {
   const spans: Span[] = [];
+  const resources: string[][] = [];
   const server = createServer((request, response) => {
     void json(request).then((body) => {
       const { resourceSpans } = body as TracesBody;
       spans.push(
         ...resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans)),
       );
+      for (const { resource } of resourceSpans)
+        resources.push(
+          resource.attributes.map(({ key, value }) => `${key}=${value.stringValue ?? ""}`),
+        );
       response.setHeader("content-type", "application/json").end("{}");
     });
   }).listen(0, "127.0.0.1");
@@ -36,6 +49,7 @@ export async function startOtlpCollector(): Promise<{
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     spans,
+    resources,
     stop: async () => {
       server.closeAllConnections();
       server.close();

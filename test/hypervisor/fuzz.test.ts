@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import fc from "fast-check";
+import { z } from "zod";
 import { HOSTILE_TEXTS } from "../fixtures/hostile-texts.ts";
 import { startLoki, type Loki } from "../fakes/loki.ts";
 import { givenHypervisor, STATIC_TOKEN, type Hypervisor } from "./given.ts";
@@ -28,7 +29,7 @@ interface Operation {
     readonly content: Readonly<Record<string, { readonly schema: Schema }>>;
   };
   readonly responses: Readonly<
-    Record<string, { readonly content?: Readonly<Record<string, unknown>> }>
+    Record<string, { readonly content?: Readonly<Record<string, { readonly schema: object }>> }>
   >;
 }
 
@@ -158,8 +159,8 @@ async function send(method: string, path: string, { path: given_, query, body }:
     },
     ...json,
   });
-  await response.arrayBuffer();
-  return { status: response.status, type: response.headers.get("content-type") ?? "" };
+  const type = response.headers.get("content-type") ?? "";
+  return { status: response.status, type, text: await response.text() };
 }
 
 function shown(value: unknown): string {
@@ -167,15 +168,37 @@ function shown(value: unknown): string {
   return (typeof value === "string" ? value : JSON.stringify(value)).toWellFormed();
 }
 
-/** An answer that the description has not announced; 503 and 501 say that nothing is behind it here. */
-function isWrong(
-  { responses }: Operation,
-  { status, type }: { readonly status: number; readonly type: string },
-): boolean {
+interface Received {
+  readonly status: number;
+  readonly type: string;
+  readonly text: string;
+}
+
+/** What the description has not announced of an answer; 503 and 501 say that nothing is behind it here. */
+function wrongIn({ responses }: Operation, { status, type, text }: Received): string | undefined {
   const announced = responses[String(status)];
-  if (announced === undefined || (status >= 500 && status !== 503 && status !== 501)) return true;
-  const types = Object.keys(announced.content ?? {});
-  return types.length > 0 && !types.some((each) => type.startsWith(each));
+  if (announced === undefined || (status >= 500 && status !== 503 && status !== 501))
+    return "its status";
+  const { content = {} } = announced;
+  const types = Object.keys(content);
+  const own = types.find((each) => type.startsWith(each));
+  if (own === undefined) return types.length > 0 ? `its type ${type}` : undefined;
+  const schema = content[own]?.schema;
+  if (schema === undefined || !own.endsWith("json")) return undefined;
+  const read = readerOf(schema).safeParse(JSON.parse(text));
+  return read.success ? undefined : `its body: ${read.error.message}`;
+}
+
+const readers = new Map<object, z.ZodType>();
+
+function readerOf(schema: object): z.ZodType {
+  const known = readers.get(schema);
+  if (known !== undefined) return known;
+  const whole = { ...schema, $defs: document.components.schemas };
+  const local = JSON.stringify(whole).replaceAll("#/components/schemas/", "#/$defs/");
+  const reader = z.fromJSONSchema(JSON.parse(local) as Parameters<typeof z.fromJSONSchema>[0]);
+  readers.set(schema, reader);
+  return reader;
 }
 
 test("no request that can be made from our own description gets a 500, or an answer that it does not announce", async () => {
@@ -191,8 +214,11 @@ test("no request that can be made from our own description gets a 500, or an ans
     for (const sent of fc.sample(requestOf(operation), { numRuns: RUNS, seed: 7 })) {
       const answer = await send(method.toUpperCase(), path, sent);
       if (answer.status < 300) done.add(`${method} ${path}`);
-      if (isWrong(operation, answer))
-        wrong.push(`${method} ${path} ${JSON.stringify(sent).slice(0, 300)}: ${answer.status}`);
+      const fault = wrongIn(operation, answer);
+      if (fault !== undefined) {
+        const what = `${method} ${path} ${JSON.stringify(sent).slice(0, 300)}`;
+        wrong.push(`${what}: ${answer.status}: ${fault}`);
+      }
     }
   }
   expect(wrong).toEqual([]);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { expand, ROLES } from "../../hypervisor/permissions.ts";
+import { waitUntil } from "../fakes/fettle.ts";
 import { finished } from "./finished.ts";
 import { givenHypervisor, type Answer, type Hypervisor } from "./given.ts";
 
@@ -211,7 +212,16 @@ test("roles that people make hold at once, are never more than their maker has, 
   const can = async () => (await api.send("/auth/me", { as: user.token })).body["permissions"];
   expect([made.status, await can()]).toEqual([201, ["container:stop"]]);
 
-  await role("PUT", "/Stopper", { permissions: ["container:stop", "logs:read"] });
+  const etag = (await role("GET", "/Stopper")).headers.get("etag") ?? "";
+  const put = async (version: string) =>
+    api.send("/api/v1/roles/Stopper", {
+      method: "PUT",
+      body: { permissions: ["container:stop", "logs:read"] },
+      headers: { "if-match": version },
+    });
+  expect([(await put(etag)).status, (await put(etag)).status]).toEqual([200, 412]);
+  expect((await role("GET", "/Admin")).body["built_in"]).toBe(true);
+  expect((await role("GET", "/none-such")).status).toBe(404);
 
   expect(await can()).toEqual(["container:stop", "logs:read"]);
   const writer = await api.person("Custom", { permissions: ["role:write"] });
@@ -275,6 +285,41 @@ test("what the platform's people do to a tenant's things stands in the tenant's 
     "UserDeleted Success",
   ]);
 });
+
+test("a workflow is its first worker's organization's: nobody else writes into it, also when both begin at once", async () => {
+  const agent = await api.person("agent");
+  const tell = async (workflow_id: string, as: string) =>
+    (await post("/progress/update", { workflow_id, percent_complete: 1 }, as)).status;
+
+  expect(await tell("taken-by-left", left.token)).toBe(200);
+  expect(await tell("taken-by-left", agent.token)).toBe(409);
+  expect(await tell("taken-by-left", right.token)).toBe(404);
+  expect(await tell("taken-by-left", left.token)).toBe(200);
+  expect(await tell("taken-by-agent", agent.token)).toBe(200);
+  expect(await tell("taken-by-agent", left.token)).toBe(404);
+
+  let second: Promise<number> = Promise.resolve(0);
+  await api.database.inTransaction(async (tx) => {
+    await tx.query(
+      `INSERT INTO hypervisor_operations (id, kind, resource_type, resource_id, organization, actor, ip, summary, status)
+       VALUES ('at-once', 'workflow', 'workflow', 'at-once', 'left', 'x', '', '', 'in_progress')`,
+    );
+    second = tell("at-once", agent.token);
+    await waitForLocks(1);
+  });
+  expect(await second).toBe(409);
+  const { body } = await api.send("/progress/at-once", { as: left.token });
+  expect([body["percent_complete"], body["started_by"]]).toEqual([0, "x"]);
+});
+
+async function waitForLocks(count: number): Promise<void> {
+  await waitUntil(`${count} waiting for a lock`, async () => {
+    const { rows } = await api.database.query(
+      "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    );
+    return rows.length >= count;
+  });
+}
 
 test("a limit that nobody enforces is not accepted", async () => {
   const quota = { bandwidth: 5 };

@@ -2,8 +2,9 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { hasten } from "../../ops/prometheus/hasten.ts";
-import { waitUntil } from "../fakes/fettle.ts";
+import { startFettle, waitUntil } from "../fakes/fettle.ts";
 import { startPrometheus, type Prometheus } from "../servers/prometheus.ts";
+import { ownPort } from "../servers/unprivileged.ts";
 import { startTrouble, type Trouble } from "./given-trouble.ts";
 
 const FOLDER = "ops/prometheus/rules";
@@ -71,6 +72,43 @@ test(
   4 * DEADLINE_MS,
 );
 
+test(
+  "a detector that is killed is told of by its name, and no more once it is back",
+  async () => {
+    const port = await ownPort();
+    const target = `127.0.0.1:${port}`;
+    const ofDetector = await startPrometheus({
+      rules: [hasten(await readFile(join(FOLDER, "availability.yml"), "utf8"))],
+      scrape: [{ job: "detector", target }],
+    });
+    const env = { PROM_URL: ofDetector.url, AIOPS_METRICS: "one=vector(1)" };
+    const start = async () => startFettle("detector", "DETECTOR_PORT", env, port);
+    const isDown = async () => {
+      const { data } = await readAlerts(ofDetector.url);
+      return data.alerts.some(
+        ({ state, labels }) =>
+          state === "firing" && labels.alertname === "BackendDown" && labels.job === "detector",
+      );
+    };
+    let detector = await start();
+    try {
+      await ofDetector.waitForTarget("detector");
+      await waitUntil("the alert to be silent", async () => !(await isDown()), DEADLINE_MS);
+
+      await detector.kill();
+      await waitUntil("the alert to fire", isDown, DEADLINE_MS);
+      expect(await isDown()).toBe(true);
+
+      detector = await start();
+      await waitUntil("the alert to resolve", async () => !(await isDown()), DEADLINE_MS);
+    } finally {
+      await detector.kill();
+      await ofDetector.stop();
+    }
+  },
+  4 * DEADLINE_MS,
+);
+
 async function isOnlyWatchdog(): Promise<boolean> {
   const names = await firing();
   return names.length === 1 && names[0] === "Watchdog";
@@ -80,7 +118,7 @@ interface Alerts {
   readonly data: {
     readonly alerts: readonly {
       readonly state: string;
-      readonly labels: { readonly alertname: string };
+      readonly labels: { readonly alertname: string; readonly job?: string };
       readonly annotations: { readonly summary?: string; readonly description?: string };
     }[];
   };
@@ -94,8 +132,8 @@ async function texts(): Promise<readonly string[]> {
   ]);
 }
 
-async function readAlerts(): Promise<Alerts> {
-  return (await (await fetch(`${prometheus.url}/api/v1/alerts`)).json()) as Alerts;
+async function readAlerts(url = prometheus.url): Promise<Alerts> {
+  return (await (await fetch(`${url}/api/v1/alerts`)).json()) as Alerts;
 }
 
 async function firing(): Promise<readonly string[]> {

@@ -4,6 +4,7 @@ import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { generateKey } from "openpgp";
 import { reportDrill } from "../../ops/report-drill.ts";
 import { givenKeyFiles } from "../exporter/given-backups.ts";
 import { fettle, startFettle, type FettleProcess } from "../fakes/fettle.ts";
@@ -71,8 +72,12 @@ test("a drill without a backup fails and says so", async () => {
   expect(stderr).toContain("folder: has no finished backup");
 });
 
-test("a drill whose newest backup is too old fails and says so: backups are not taken any more", async () => {
-  const there = { DRILL_FROM: "folder", AUDIT_EXPORT_DIR: join(folder, "exports") };
+test("a drill opens a backup that was sealed for a PGP key, and fails when it is too old: backups are not taken any more", async () => {
+  const there = {
+    DRILL_FROM: "folder",
+    AUDIT_EXPORT_DIR: join(folder, "exports"),
+    ...(await pgp()),
+  };
   await fettle(["backup", "--json"], variables(there));
 
   const { code, stderr } = await drill({ ...there, DRILL_RPO_SECONDS: "0" });
@@ -103,6 +108,21 @@ test("news of a drill that nobody takes is a failure, and without an address the
   );
   expect(await reportDrill("")).toBe(false);
 });
+
+/** As the nightly backup seals, and as somebody who has the key opens. */
+async function pgp(): Promise<Readonly<Record<string, string>>> {
+  const passphrase = "only for this test";
+  const pair = await generateKey({ userIDs: [{ email: "drill@example.com" }], passphrase });
+  const [pub, key] = [join(folder, "pub.asc"), join(folder, "key.asc")];
+  await writeFile(pub, pair.publicKey);
+  await writeFile(key, pair.privateKey, { mode: 0o600 });
+  return {
+    AUDIT_ENC_MODE: "pgp",
+    AUDIT_PGP_PUBLIC_KEY_FILE: pub,
+    AUDIT_DRILL_PGP_PRIVATE_KEY_FILE: key,
+    FETTLE_PGP_PASSPHRASE: passphrase,
+  };
+}
 
 function variables(change: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   return {

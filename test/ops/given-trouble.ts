@@ -169,6 +169,7 @@ function surroundings(): Source {
   const registry = new Registry();
   const { gauge, counter } = gauges(registry);
   const drill = gauge("last_successful_drill_timestamp_seconds");
+  const backup = gauge("kube_cronjob_status_last_successful_time", ["namespace", "cronjob"]);
   const requests = counter("http_requests_total", ["namespace", "app", "status"]);
   const node = gauge("node_total_hourly_cost", ["node"]);
   const cpu = gauge("container_cpu_allocation", ["namespace", "pod", "container", "node"]);
@@ -188,6 +189,10 @@ function surroundings(): Source {
     registry,
     tick: (isTrouble) => {
       drill.set(nowSeconds() - (isTrouble ? 3 * DAY_SECONDS : 60));
+      backup.set(
+        { namespace: "runbooks", cronjob: "backup" },
+        nowSeconds() - (isTrouble ? 2 * DAY_SECONDS : 60),
+      );
       requests.inc({ namespace: "shop", app: "web", status: isTrouble ? "500" : "200" }, 10);
       node.set({ node: "n" }, isTrouble ? 5 : 1);
       const container = { namespace: "default", pod: "p", container: "c", node: "n" };

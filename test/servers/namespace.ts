@@ -25,11 +25,11 @@ export interface NamespaceServer {
   readonly networkOf?: number | undefined;
 }
 
-/** A root's folder for an engine. @throws Error when we are not root: engines of containers need it */
-export async function placeEngine(name: string): Promise<ServerPlace> {
+/** A root's folder for an engine, or for what else `does` something that only root may. @throws Error when we are not root */
+export async function placeEngine(name: string, does = "runs containers"): Promise<ServerPlace> {
   if (process.getuid?.() !== 0) {
     throw new Error(
-      `${name} runs containers and needs root; run the tests as root (in a container or a virtual machine)`,
+      `${name} ${does} and needs root; run the tests as root (in a container or a virtual machine)`,
     );
   }
   const place = await placeServer(name);

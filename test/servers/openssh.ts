@@ -123,14 +123,16 @@ LogLevel VERBOSE
 `;
 }
 
-async function generateKey(place: ServerPlace, name: string): Promise<string> {
+/** A new ed25519 key in the server's folder, its user's. @returns its path; the public half is beside it */
+export async function generateKey(place: ServerPlace, name: string): Promise<string> {
   const path = join(place.folder, name);
   const args = ["-q", "-t", "ed25519", "-N", "", "-C", "fettle-test", "-f", path];
   await run(programPath("SSH_KEYGEN"), args, { ...place.account, cwd: place.folder });
   return path;
 }
 
-async function fingerprint(publicKey: string): Promise<string> {
+/** Of a public key in a file; see {@link SftpServer.hostKeySha256}. */
+export async function fingerprint(publicKey: string): Promise<string> {
   const { stdout } = await run(programPath("SSH_KEYGEN"), ["-l", "-E", "sha256", "-f", publicKey]);
   const printed = /SHA256:\S+/.exec(stdout);
   if (printed === null) throw new Error(`ssh-keygen printed no fingerprint: ${stdout}`);
@@ -147,7 +149,7 @@ async function nameOf(uid: number | undefined): Promise<string> {
 }
 
 /** An accepted connection is not enough: sshd listens before it has loaded its keys for a child. */
-async function sendsBanner(port: number): Promise<boolean> {
+export async function sendsBanner(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: "127.0.0.1" });
     socket.setTimeout(1_000, () => socket.destroy());

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Duplex } from "node:stream";
 import type Docker from "dockerode";
+import { boundedTerminals } from "../bounded-terminals.ts";
 import { BackendError } from "../error.ts";
 import type { RawBackend, Size, Terminal, TerminalRequest } from "../types.ts";
 import { statusOf } from "./explain.ts";
@@ -14,7 +15,7 @@ const CODE_PAUSE_MS = 20;
 const CREATED = 201;
 
 export function dockerTerminals(docker: Docker): RawBackend["terminals"] {
-  return {
+  return boundedTerminals({
     open: async (request, signal) => {
       const found = await inspect(docker, request, signal);
       const { status } = containerOf(found);
@@ -23,7 +24,7 @@ export function dockerTerminals(docker: Docker): RawBackend["terminals"] {
       }
       return open(docker.getContainer(found.Id), request, signal);
     },
-  };
+  });
 }
 
 async function open(

@@ -6,6 +6,7 @@ import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { buildConnector, Pool, type Dispatcher } from "undici";
 import WebSocket from "ws";
 import { z } from "zod";
+import { TERMINALS_MAX } from "../bounded-terminals.ts";
 import { BackendError } from "../error.ts";
 
 /** Where the daemon listens. Certificates are read at each new connection, so rotated ones are used. */
@@ -65,6 +66,8 @@ interface Operation {
 }
 
 const CONNECTIONS_MAX = 32;
+/** Each terminal waits for its end as long as it is open, and each operation that goes on for its own. */
+const WAITS_MAX = TERMINALS_MAX + CONNECTIONS_MAX;
 const ANSWER_BYTES_MAX = 32 * 1024 * 1024;
 const LOG_BYTES_MAX = 4 * 1024 * 1024;
 /** LXD holds the answer back until then; asked again while the operation goes on. */
@@ -88,16 +91,18 @@ const operationSchema = z.object({
 
 /** The REST API of LXD and Incus, version 1.0. */
 export function lxdClient(address: LxdAddress): LxdClient {
-  const pool = openPool(address);
-  const answer = async (request: LxdRequest) => {
-    const { statusCode, headers, body } = await pool.request(requestOf(request));
+  const pool = openPool(address, CONNECTIONS_MAX);
+  const waits = openPool(address, WAITS_MAX); // apart: what waits would leave no connection to ask by
+  const answer = async (request: LxdRequest, by = pool) => {
+    const { statusCode, headers, body } = await by.request(requestOf(request));
     const bytes = await bounded(body, ANSWER_BYTES_MAX);
     return { envelope: envelopeOf(bytes, statusCode), etag: String(headers["etag"] ?? "") };
   };
   const finished = async (id: string, signal: AbortSignal): Promise<unknown> => {
     const path = `/1.0/operations/${encodeURIComponent(id)}/wait`;
     for (;;) {
-      const { envelope } = await answer({ path, query: { timeout: `${WAIT_SECONDS}` }, signal });
+      const request = { path, query: { timeout: `${WAIT_SECONDS}` }, signal };
+      const { envelope } = await answer(request, waits);
       const operation = parsed(operationSchema, envelope.metadata);
       if (operation.status_code === OVER) return operation.metadata;
       if (operation.status_code > OVER) throw new LxdError(operation.status_code, operation.err);
@@ -135,12 +140,14 @@ export function lxdClient(address: LxdAddress): LxdClient {
       return body;
     },
     webSocket: async (path, signal) => openWebSocket(address, path, signal),
-    close: async () => pool.destroy(),
+    close: async () => {
+      await Promise.all([pool.destroy(), waits.destroy()]);
+    },
   };
 }
 
-function openPool(address: LxdAddress): Pool {
-  const options = { connections: CONNECTIONS_MAX, allowH2: false };
+function openPool(address: LxdAddress, connections: number): Pool {
+  const options = { connections, allowH2: false };
   if ("socket" in address) {
     return new Pool("http://lxd", { ...options, socketPath: address.socket });
   }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { boundedTerminals } from "../bounded-terminals.ts";
 import { BackendError } from "../error.ts";
 import type { RawBackend, Size, Terminal, TerminalRequest } from "../types.ts";
 import type { LxdClient } from "./client.ts";
@@ -9,7 +10,7 @@ const endSchema = z.object({ return: z.number() });
 
 /** Interactive commands: one socket for the bytes, one for the window's size. */
 export function lxdTerminals(client: LxdClient): RawBackend["terminals"] {
-  return {
+  return boundedTerminals({
     open: async (request, signal) => {
       const { status } = await getContainer(client, request, signal);
       if (status !== "running") {
@@ -17,7 +18,7 @@ export function lxdTerminals(client: LxdClient): RawBackend["terminals"] {
       }
       return open(client, request, signal);
     },
-  };
+  });
 }
 
 async function open(

@@ -33,7 +33,11 @@ const SILENT = {
   error: () => undefined,
 };
 const CONNECT_MS = 5_000;
-const SILENCE_MS = 30_000;
+/**
+ * Without a byte on a connection, which also is the time for the answer after the last byte of a part: no shorter than what
+ * whoever waits allows for that. What hangs is given up by their signals.
+ */
+const SILENCE_MS = answerMs(PART_BYTES);
 
 /** A bucket of S3, or of something that speaks its protocol. The SDK (150 ms, 32 MB) is loaded when it is first needed. */
 export function openS3Store(options: S3Options): BlobStore {
@@ -91,7 +95,8 @@ interface S3 {
   readonly client: S3Client;
 }
 
-async function connect({ region, endpoint, pathStyle, credentials }: S3Options): Promise<S3> {
+async function connect(options: S3Options): Promise<S3> {
+  const { region, endpoint, pathStyle, credentials, impatience = 1 } = options;
   const sdk = await import("@aws-sdk/client-s3");
   const client = new sdk.S3Client({
     ...(region === undefined ? {} : { region }),
@@ -107,7 +112,7 @@ async function connect({ region, endpoint, pathStyle, credentials }: S3Options):
     forcePathStyle: pathStyle,
     logger: SILENT, // a failure is told by whoever asked; the SDK would print some on the console
     maxAttempts: 2, // whoever asked tries again by himself, from the beginning
-    requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENCE_MS },
+    requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENCE_MS / impatience },
   });
   return { sdk, client };
 }

@@ -17,7 +17,11 @@ type Kind = "targets" | "receiver";
 
 const COMPONENTS: Readonly<Record<string, Component>> = {
   "discovery.docker": { required: ["host"], exports: { targets: "targets" } },
-  "discovery.kubernetes": { required: ["role"], exports: { targets: "targets" } },
+  "discovery.kubernetes": {
+    required: ["role"],
+    blocks: { selectors: ["role", "field", "label"] },
+    exports: { targets: "targets" },
+  },
   "discovery.relabel": {
     required: ["targets"],
     blocks: {
@@ -48,11 +52,19 @@ const TAKES: Readonly<Record<string, Kind>> = { targets: "targets", forward_to: 
 /** Alloy's configurations: their syntax, their components, and that each leads to the next. */
 export async function checkAlloy(): Promise<readonly string[]> {
   const values = parse(await readFile("ops/helm/alloy-values.yaml", "utf8")) as {
-    alloy: { configMap: { content: string } };
+    controller: { type: string };
+    alloy: { storagePath?: string; configMap: { content: string } };
   };
+  const { controller, alloy } = values;
+  const isPerNode =
+    controller.type !== "daemonset" || alloy.configMap.content.includes("spec.nodeName=");
   return [
     ...problemsOf("ops/alloy/config.alloy", await readFile("ops/alloy/config.alloy", "utf8")),
-    ...problemsOf("ops/helm/alloy-values.yaml", values.alloy.configMap.content),
+    ...problemsOf("ops/helm/alloy-values.yaml", alloy.configMap.content),
+    ...(isPerNode ? [] : ["ops/helm/alloy-values.yaml: each node sends the logs of every node"]),
+    ...(alloy.storagePath === undefined
+      ? ["ops/helm/alloy-values.yaml: forgets what it has sent"]
+      : []),
   ];
 }
 

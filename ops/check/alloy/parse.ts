@@ -60,6 +60,11 @@ function dotted(reader: Reader): string {
 }
 
 function expression(reader: Reader): readonly string[] {
+  const first = operand(reader);
+  return reader.take("+") ? [...first, ...expression(reader)] : first;
+}
+
+function operand(reader: Reader): readonly string[] {
   if (reader.string() !== undefined || reader.number()) return [];
   if (reader.take("[")) return items(reader, "]", () => expression(reader));
   if (reader.take("{"))

@@ -9,12 +9,15 @@ import { silentLog } from "../../../lib/log.ts";
 import { createRegistry } from "../../../lib/metrics.ts";
 import { openDatabase, type Database } from "../../../lib/postgres.ts";
 import { fakeAuthenticator } from "../../fakes/authenticator.ts";
+import { recordingLog, type RecordingLog } from "../../fakes/recording-log.ts";
 import { createTestDatabase } from "../../servers/postgres.ts";
 
 export interface Frame {
   readonly url: string;
   readonly database: Database;
   readonly metrics: () => Promise<string>;
+  /** What the sockets' refusals were told of. */
+  readonly log: RecordingLog;
   readonly stop: () => Promise<void>;
 }
 
@@ -31,6 +34,7 @@ export async function givenFrame(options: FrameOptions): Promise<Frame> {
   const own = await createTestDatabase();
   const database = openDatabase({ url: own.url, applicationName: "test-frame" }, silentLog);
   const registry = createRegistry("hypervisor");
+  const log = recordingLog();
   const authenticator = fakeAuthenticator(people);
   let router: Router | undefined;
   const app = buildApp(
@@ -41,19 +45,22 @@ export async function givenFrame(options: FrameOptions): Promise<Frame> {
       readiness: async () => Promise.resolve({ ready: true, checks: {} }),
     },
     (express) => {
-      express.use(corsByList(origins));
+      const guard = createGuard({
+        authenticator,
+        database,
+        clock: systemClock,
+        log: silentLog,
+        registry,
+      });
+      express.use(corsByList(origins, guard));
       router = createRouter(express, {
-        guard: createGuard({
-          authenticator,
-          database,
-          clock: systemClock,
-          log: silentLog,
-          registry,
-        }),
+        guard,
         database,
         origins,
         trustsProxy: () => false,
         limit: limitRate(perMinute),
+        log,
+        registry,
       });
       add(router, database);
     },
@@ -67,6 +74,7 @@ export async function givenFrame(options: FrameOptions): Promise<Frame> {
   return {
     url: server.url,
     database,
+    log,
     metrics: async () => registry.metrics(),
     stop: async () => {
       await server.stop();

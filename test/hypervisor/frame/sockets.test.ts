@@ -1,5 +1,7 @@
-import { request } from "node:http";
+import { once } from "node:events";
+import { request, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
+import { json } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { z } from "zod";
 import { givenFrame, rowsOf, type Frame } from "./given.ts";
@@ -23,6 +25,7 @@ beforeAll(async () => {
           query: z.strictObject({ project: z.string().default("default") }),
         },
         async ({ params, query, principal }, { socket }) => {
+          if (params.name === "broken") throw new Error("the engine room is on fire");
           opened.push([principal.name, params.name, query.project]);
           socket.end("HTTP/1.1 101 Switching Protocols\r\nConnection: close\r\n\r\n");
           return Promise.resolve();
@@ -79,6 +82,7 @@ test.each([
   ["a parameter twice", "/ws/terminal/web?project=a&project=b", ana, 400],
   ["another address", "/ws/other", ana, 404],
   ["a broken address", "/ws/terminal/%ff", ana, 404],
+  ["an address that is none", "//", {}, 400],
 ])("%s: the protocol is not switched", async (_what, path, headers, status) => {
   expect(await open(path, headers)).toBe(status);
   expect(opened).toEqual([]);
@@ -116,3 +120,38 @@ test("a refusal is on record", async () => {
     ip: "127.0.0.1",
   });
 });
+
+test.each([
+  ["from-a-client:1", /^from-a-client:1$/],
+  ["not one word", /^[0-9a-f]{8}-[0-9a-f-]{27}$/],
+])(
+  "a fault is told without its message, logged, counted, and found by its id: %s",
+  async (given, id) => {
+    const { hostname, port } = new URL(frame.url);
+    const headers = {
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "x-correlation-id": given,
+      ...ana,
+    };
+    const upgrade = request({ hostname, port, path: "/ws/terminal/broken", headers });
+    const answered = once(upgrade, "response") as Promise<[IncomingMessage]>;
+    upgrade.end();
+    const [response] = await answered;
+    const body = (await json(response)) as Readonly<Record<string, unknown>>;
+
+    expect(response.headers["x-correlation-id"]).toMatch(id);
+    expect(body).toEqual({
+      type: "about:blank",
+      status: 500,
+      title: "Internal error",
+      correlation_id: response.headers["x-correlation-id"],
+    });
+    expect(frame.log.text()).toContain(
+      "error WebSocket not opened route=/ws/terminal/:name status=500",
+    );
+    expect(await frame.metrics()).toMatch(
+      /fettle_http_requests_total{method="GET",route="\/ws\/terminal\/:name",status="500",[^}]*} [12]\n/,
+    );
+  },
+);

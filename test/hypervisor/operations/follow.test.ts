@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "@jest/globals";
 import { WebSocket } from "ws";
+import { systemClock } from "../../../lib/clock.ts";
 import { NOBODY } from "../../../hypervisor/frame/guard.ts";
 import { createFollow } from "../../../hypervisor/operations/follow.ts";
 import type { Principal } from "../../../hypervisor/types.ts";
@@ -47,7 +48,10 @@ test.each<[string, () => Promise<Principal | undefined>, [number, string]]>([
   });
   const server = createServer();
   server.on("upgrade", (request, socket, head) => {
-    follow.open({ request, socket, head }, { id: "op_1", after: 0, principal: ANA });
+    follow.open(
+      { request, socket, head },
+      { id: "op_1", after: 0, status: "in_progress", principal: ANA },
+    );
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -65,4 +69,47 @@ test.each<[string, () => Promise<Principal | undefined>, [number, string]]>([
   expect(now - at).toBeLessThan(61_000);
   await follow.stop();
   server.close();
+});
+
+test.each([
+  ["had its last line before it came", 3, 3, 0],
+  ["gets exactly one batch", 200, 0, 200],
+  ["gets less than a batch", 3, 1, 2],
+])("who follows what has ended and %s is told the end", async (_who, count, after, shown) => {
+  const lines = Array.from({ length: count }, (_, at) => ({
+    line: at + 1,
+    status: at + 1 === count ? "completed" : "in_progress",
+  }));
+  const follow = createFollow({
+    database: {
+      query: async (_sql: string, [, from, limit]: readonly unknown[] = []) => {
+        const rows = lines.slice(Number(from), Number(from) + Number(limit));
+        return Promise.resolve({ rows: rows as never[], rowCount: rows.length });
+      },
+    },
+    clock: systemClock,
+    log: silentLog,
+    standing: async () => Promise.resolve(ANA),
+  });
+  const server = createServer();
+  server.on("upgrade", (request, socket, head) => {
+    const followed = { id: "op_1", after, status: "completed", principal: ANA } as const;
+    follow.open({ request, socket, head }, followed);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const socket = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  let told = 0;
+  socket.on("message", () => (told += 1));
+
+  const late = new AbortController();
+  const closed = once(socket, "close").then(([code, reason]) => [Number(code), String(reason)]);
+  const never = systemClock.sleep(8_000, late.signal).then(() => "still open");
+  const end = await Promise.race([closed, never]);
+  late.abort();
+  await follow.stop();
+  server.close();
+
+  expect(end).toEqual([1000, "completed"]);
+  expect(told).toBe(shown);
 });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { WebSocket } from "ws";
 import { waitUntil } from "../../fakes/fettle.ts";
 import { finished } from "../finished.ts";
-import { fresh, givenHypervisor, STATIC_TOKEN, type Hypervisor } from "../given.ts";
+import { fresh, givenHypervisor, STATIC_TOKEN, type Answer, type Hypervisor } from "../given.ts";
 
 const C = "/api/v1/containers";
 
@@ -134,6 +134,34 @@ test("one operation at a time has a container; the others are told which", async
 
   await api.database.query("DELETE FROM hypervisor_operations WHERE id = $1", [id]);
   expect((await post(`${C}/${name}/action`, { action: "restart" })).status).toBe(200);
+});
+
+test("while a short action is under way nothing else is done to the container", async () => {
+  const name = fresh("held");
+  await made(name, { start: true });
+  let asked: Promise<readonly Answer[]> = Promise.resolve([]);
+  const waiting = async (count: number) =>
+    waitUntil(`${count} waiting`, async () => {
+      const { rows } = await api.database.query(
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+      );
+      return rows.length >= count;
+    });
+  await api.database.inTransaction(async (tx) => {
+    await tx.query("LOCK TABLE runbooks_audit IN SHARE MODE"); // an action begins with its row
+    const stop = post(`${C}/${name}/action`, { action: "stop", timeout_seconds: 60 });
+    await waiting(1);
+    const others = [
+      api.send(`${C}/${name}?force=true`, { method: "DELETE" }),
+      post(`${C}/${name}/snapshots`, {}),
+      post(`${C}/${name}/action`, { action: "restart" }),
+    ];
+    asked = Promise.all([stop, ...others]);
+    await waiting(3);
+  });
+
+  expect((await asked).map(({ status }) => status)).toEqual([200, 409, 409, 409]);
+  await finished(api, await api.send(`${C}/${name}`, { method: "DELETE" }));
 });
 
 test("an estimate rests on earlier ones of its kind, and says so when there are too few", async () => {

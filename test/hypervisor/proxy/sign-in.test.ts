@@ -296,6 +296,7 @@ test("who must change the password does so on the page, and is let in then; othe
   expect(rows.map(({ actor, result }) => `${actor} ${result}`)).toEqual([
     `${username} Refused`,
     `${username} Failure`,
+    "anonymous Refused", // a form that is not our page's
     `${username} Success`,
   ]);
   const stranger = await ask("/sign-in/password", {

@@ -178,23 +178,81 @@ test("a run waits while something else is done to the container, and missed time
   expect((await names(name)).length).toBeLessThanOrEqual(2); // three days of minutes were missed
 });
 
-test("a snapshot that fails is told, and deletes nothing", async () => {
+test("a schedule whose container is gone says so once, takes nothing more, and deletes nothing", async () => {
   const name = await container();
   await post(`${C}/${name}/schedules`, { name: "s", ...DAILY, keep: { last: 1 } });
-  await finished(api, await api.send(`${C}/${name}`, { method: "DELETE" }));
-  await due(name);
+  // As if it was removed on the backend itself.
+  const gone = `${name}-gone`;
+  await api.database.query("UPDATE hypervisor_schedules SET container = $2 WHERE container = $1", [
+    ...[name, gone],
+  ]);
+  await due(gone);
 
   let body: Answer["body"] = {};
   await waitUntil("the failure", async () => {
-    ({ body } = await api.send(`${C}/${name}/schedules/s`));
+    ({ body } = await api.send(`${C}/${gone}/schedules/s`));
     return body["last_status"] === "failed";
   });
-  expect(body["last_error"]).toContain(`there is no container ${name}`);
-  const { rows } = await api.database.query(
-    "SELECT prune_due FROM hypervisor_schedules WHERE container = $1",
-    [name],
+  expect(body["last_error"]).toContain(`there is no container ${gone}`);
+  expect([body["enabled"], body["next_at"]]).toEqual([false, null]);
+  const { rows } = await api.database.query<{ id: string; prune_due: boolean }>(
+    "SELECT id, prune_due FROM hypervisor_schedules WHERE container = $1",
+    [gone],
   );
-  expect(rows).toEqual([{ prune_due: false }]);
+  expect(rows).toEqual([{ id: expect.any(String), prune_due: false }]);
+  expect(await scheduled(gone)).toContainEqual(["ScheduleUpdated", "Success", `${gone}/s`]);
+  await waitUntil("the event", async () => {
+    const { body: list } = await api.send("/api/v1/events/recent");
+    return (list["events"] as Record<string, unknown>[]).some(
+      (each) => each["reason"] === "ScheduleDisabled" && each["involved_object_name"] === gone,
+    );
+  });
+});
+
+test("a removed container's schedules go with it, on record, and not before; a new one of that name has none", async () => {
+  const name = await container();
+  await post(`${C}/${name}/schedules`, { name: "a", ...DAILY });
+  await post(`${C}/${name}/schedules`, { name: "b", ...DAILY });
+  const other = await container();
+  await post(`${C}/${other}/schedules`, { name: "a", ...DAILY });
+  const list = async (of: string) =>
+    ((await api.send(`${C}/${of}/schedules`)).body["schedules"] as object[]).length;
+
+  await api.send(`${C}/${name}?dryRun=true`, { method: "DELETE" });
+  expect(await list(name)).toBe(2);
+  await finished(api, await api.send(`${C}/${name}`, { method: "DELETE" }));
+  await finished(api, await post(C, { name, image: "debian:12" }));
+
+  expect([await list(name), await list(other)]).toEqual([0, 1]);
+  const rows = (await api.rows()).filter(({ event }) => event === "ScheduleDeleted");
+  expect(
+    rows.map(({ target, actor }) => [target.split("/schedule/").at(-1), actor]).slice(-2),
+  ).toEqual([
+    [`${name}/a`, "api-token"],
+    [`${name}/b`, "api-token"],
+  ]);
+});
+
+test("a run belongs to whoever has the project when it comes", async () => {
+  const vdc = { id: "moved-v", name: "moved", project: "moved-p" };
+  for (const side of ["ma", "mb"]) await post("/api/v1/organizations", { id: side, name: side });
+  await post("/api/v1/vdcs", { ...vdc, organization: "ma" });
+  const name = fresh("c");
+  await finished(api, await post(`${C}?project=moved-p`, { name, image: "debian:12" }));
+  await post(`${C}/${name}/schedules?project=moved-p`, { name: "s", ...DAILY });
+  await api.database.query(
+    "UPDATE hypervisor_vdcs SET organization_id = 'mb' WHERE project = 'moved-p'",
+  );
+
+  await due(name);
+
+  await waitUntil("the run's end", async () => (await scheduled(name)).length === 2);
+  const { rows } = await api.database.query(
+    "SELECT organization FROM hypervisor_operations WHERE project = 'moved-p' AND schedule_id IS NOT NULL",
+  );
+  expect(rows).toEqual([{ organization: "mb" }]);
+  const told = (await api.rows()).filter(({ target }) => target.includes(`${name}/s-`));
+  expect(told.map(({ target }) => target.split("/")[1])).toEqual(["mb", "mb"]);
 });
 
 test("another organization's schedules are not there", async () => {
