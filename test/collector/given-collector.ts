@@ -8,6 +8,7 @@ import { openDatabase, type Database } from "../../lib/postgres.ts";
 import { readRunbooksConfig, startRunbooks } from "../../runbooks/main.ts";
 import { findCollection } from "../../runbooks/collect/find.ts";
 import type { Collection } from "../../runbooks/types/collect.ts";
+import { deliver } from "../fakes/alertmanager-sender.ts";
 import { waitUntil } from "../fakes/fettle.ts";
 import { writeKubeconfig } from "../fakes/kubeconfig.ts";
 import { startKubernetes, type Kubernetes } from "../fakes/kubernetes.ts";
@@ -158,11 +159,8 @@ async function send(
     startsAt: new Date(Date.now() - 60_000).toISOString(),
   };
   const frame = { version: "4", receiver: "fettle", status: "firing", alerts: [alert] };
-  const answer = await fetch(`${url}/alertmanager`, {
-    method: "POST",
-    headers: { "content-type": "application/json", authorization: `Bearer ${TOKEN}` },
-    body: JSON.stringify(frame),
-  });
+  const headers = { authorization: `Bearer ${TOKEN}` };
+  const answer = await deliver(`${url}/alertmanager`, JSON.stringify(frame), headers);
   if (answer.status !== 202) throw new Error(`the alert was answered ${answer.status}`);
 }
 

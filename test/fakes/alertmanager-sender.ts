@@ -57,3 +57,16 @@ export async function deliverUntilAccepted(
   }
   throw new Error(`not accepted within ${giveUpAfterMs} ms: ${JSON.stringify(attempts.at(-1))}`);
 }
+
+/**
+ * Delivers as Alertmanager does, and returns the last attempt. A service whose event loop was late refuses with 503 (it is right
+ * to, and a busy machine makes it so), so a test that is about the answer itself sends in this way.
+ */
+export async function deliver(
+  url: string,
+  body: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<Attempt> {
+  const attempts = await deliverUntilAccepted(async () => attemptDelivery(url, body, headers));
+  return attempts.at(-1) as Attempt;
+}

@@ -1,4 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, request, type OutgoingHttpHeaders } from "node:http";
+
+const PAUSE_MS = 250;
 
 export interface Answer {
   readonly status: number;
@@ -8,6 +11,8 @@ export interface Answer {
 /** Sends with at most so many connections, which it keeps, as a client does that sends much. */
 export interface Sender {
   readonly json: (url: string, body: string, token: string) => Promise<Answer>;
+  /** Comes again on 503, which a service may say on a busy machine: the answer that is not that. */
+  readonly alert: (url: string, body: string, token: string) => Promise<Answer>;
   readonly form: (url: string, fields: Readonly<Record<string, string>>) => Promise<Answer>;
   readonly close: () => void;
 }
@@ -32,9 +37,17 @@ export function sender(connections = Number.POSITIVE_INFINITY): Sender {
       });
       posting.end(body);
     });
+  const json: Sender["json"] = async (url, body, token) =>
+    send(url, { "content-type": "application/json", authorization: `Bearer ${token}` }, body);
   return {
-    json: async (url, body, token) =>
-      send(url, { "content-type": "application/json", authorization: `Bearer ${token}` }, body),
+    json,
+    alert: async (url, body, token) => {
+      for (;;) {
+        const answer = await json(url, body, token);
+        if (answer.status !== 503) return answer;
+        await sleep(PAUSE_MS);
+      }
+    },
     form: async (url, fields) =>
       send(
         url,

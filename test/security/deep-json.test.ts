@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { deliver } from "../fakes/alertmanager-sender.ts";
 import {
   count,
   frameOf,
@@ -15,12 +16,10 @@ beforeAll(async () => {
 afterAll(async () => world.stop());
 
 async function send(body: string): Promise<{ status: number; detail?: string }> {
-  const response = await fetch(`${world.services[0].url}/alertmanager`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${PROCESS_TOKEN}`, "content-type": "application/json" },
-    body,
+  const { answer } = await deliver(`${world.services[0].url}/alertmanager`, body, {
+    authorization: `Bearer ${PROCESS_TOKEN}`,
   });
-  return (await response.json()) as { status: number; detail?: string };
+  return JSON.parse(answer) as { status: number; detail?: string };
 }
 
 /** A right notification, with something deep where anything may stand. */

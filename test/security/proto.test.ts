@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import fc from "fast-check";
+import { deliver } from "../fakes/alertmanager-sender.ts";
 import { waitUntil } from "../fakes/fettle.ts";
 import { count, frameOf, givenProcesses, PROCESS_TOKEN } from "../runbooks/given-processes.ts";
 import { frame, givenService, post, type GivenService } from "../runbooks/given-service.ts";
@@ -85,7 +86,7 @@ test("the program is started without __proto__ altogether", async () => {
     expect(command.split("\0")).toContain("--disable-proto=delete");
     const headers = { authorization: `Bearer ${PROCESS_TOKEN}` };
     const body = frameOf("proto", 1).replace('"labels":{', '"labels":{"__proto__":"x",');
-    const sent = await fetch(`${url}/alertmanager`, { method: "POST", headers, body });
+    const sent = await deliver(`${url}/alertmanager`, body, headers);
     expect(sent.status).toBe(202);
   } finally {
     await world.stop();

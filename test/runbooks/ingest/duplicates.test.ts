@@ -28,7 +28,7 @@ test("the same delivery a hundred times at the same moment on two replicas is on
 
   const answers = await Promise.all(
     Array.from({ length: TIMES }, async (_, at) =>
-      everybody.json(`${services[at % 2]?.url ?? ""}/alertmanager`, body, PROCESS_TOKEN),
+      everybody.alert(`${services[at % 2]?.url ?? ""}/alertmanager`, body, PROCESS_TOKEN),
     ),
   );
   everybody.close();
