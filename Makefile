@@ -1,7 +1,6 @@
 # Fettle. `make demo` and `make test` install what they need; see README.md.
 SHELL := /bin/sh
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
-JEST := node --experimental-vm-modules --disable-warning=ExperimentalWarning node_modules/jest/bin/jest.js
 
 .PHONY: demo test soak check bench format install env-example generate dr-drill failover notify retrain migrate-dry-run migrate \
 	audit-dependencies package up down logs ps rebuild clean clean-all
@@ -19,10 +18,10 @@ demo: ## install what is missing and run the main job
 	@ops/timed "make demo" sh -c '$(MAKE) -s install && bin/fettle demo $(if $(shell test -t 0 && echo yes),,--yes) $(DEMO_FLAGS)'
 
 test: ## install what the tests need and run them (T=path narrows it)
-	@ops/timed "make test" sh -c '$(MAKE) -s install && ops/test/services run -- $(JEST) $(T)'
+	@ops/timed "make test" sh -c '$(MAKE) -s install && ops/test/services run -- ops/test/jest $(T)'
 
 soak: $(INSTALLED) ## the long tests: minutes of outages (T=path narrows it)
-	@ops/timed "make soak" ops/test/services run -- $(JEST) --testPathIgnorePatterns=/node_modules/ --runInBand $(or $(T),test/soak)
+	@ops/timed "make soak" ops/test/services run -- ops/test/jest --testPathIgnorePatterns=/node_modules/ --runInBand $(or $(T),test/soak)
 
 check: $(INSTALLED) ## types, lint, format, import rules, dead code, everything under ops/
 	@npm run --silent check:types

@@ -6,6 +6,7 @@ import type { MetricSource } from "../../detector/types/source.ts";
 import { silentLog } from "../../lib/log.ts";
 import { startMetricsTarget } from "../fakes/metrics-target.ts";
 import { startPrometheus } from "../servers/prometheus.ts";
+import { PATIENCE_MS } from "../fakes/fettle.ts";
 
 function given(answer: () => ReturnType<MetricSource["query"]>) {
   const asked: unknown[] = [];
@@ -56,7 +57,7 @@ test("a real Prometheus says so of a target that does not answer", async () => {
     const source = connectPrometheus({ url: prometheus.url });
     const deps = { source, step: 1_000, signal: new AbortController().signal, log: silentLog };
     const ask = async () => askDownTargets(Math.floor(Date.now() / 1000) * 1000, deps);
-    const deadline = performance.now() + 15_000;
+    const deadline = performance.now() + PATIENCE_MS;
     let down = await ask();
     while (!down(target("dead", "127.0.0.1:9")) && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 200));

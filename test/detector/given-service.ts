@@ -10,6 +10,7 @@ import { silentLog } from "../../lib/log.ts";
 import { openDatabase } from "../../lib/postgres.ts";
 import { startFakePrometheus, type FakePrometheus } from "../fakes/prometheus.ts";
 import { flat, MINUTE, valuesOf } from "./given.ts";
+import { PATIENCE_MS } from "../fakes/fettle.ts";
 
 const ZERO = Date.parse("2026-11-20T00:00:00Z");
 const NOISE = valuesOf(flat, 3000, 2);
@@ -155,9 +156,9 @@ async function cycles(url: string): Promise<number> {
 }
 
 export async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + PATIENCE_MS;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error("did not happen within 10 s");
+    if (performance.now() > deadline) throw new Error("waited in vain");
     await systemClock.sleep(10);
   }
 }

@@ -6,6 +6,7 @@ import type { Channel, ChannelName, Delivery, Mailbox } from "../../detector/typ
 import { systemClock, type Clock } from "../../lib/clock.ts";
 import { silentLog } from "../../lib/log.ts";
 import { anomaly, delivery } from "./given-anomaly.ts";
+import { PATIENCE_MS } from "../fakes/fettle.ts";
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -80,9 +81,9 @@ function given(
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
+  const deadline = performance.now() + PATIENCE_MS;
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error("did not happen within 5 s");
+    if (performance.now() > deadline) throw new Error("waited in vain");
     await systemClock.sleep(2);
   }
 }

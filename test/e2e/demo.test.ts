@@ -78,13 +78,13 @@ test("ends with an error, and says what did not happen, when the policy allows n
     RUNBOOK_AUTOFIX_POLICY: "other=rollout_restart",
   });
 
-  expect(code).toBe(1);
   expect(stderr).toContain("skipped_no_policy: the policy has no rule for latency_p99:level_shift");
+  expect(code).toBe(1);
 });
 
 test("asks for --yes when there is no terminal to ask on", async () => {
   const { code, stderr } = await fettle(["demo", "--folder", join(folder, "asked")]);
 
-  expect(code).toBe(2);
   expect(stderr).toContain("run it with --yes");
+  expect(code).toBe(2);
 });

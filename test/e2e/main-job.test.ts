@@ -159,15 +159,17 @@ test("a series that shifts level is found, told twice, remediated once, and hand
   );
   expect(await anomalies(database)).toEqual([]);
 
-  const shiftedAt = Date.now();
   target.setLevel(0.9);
-  await waitUntil("the anomaly", async () =>
-    (await anomalies(database)).some(({ published_at }) => published_at !== null),
-  );
+  const before = await pointsScored(detector);
+  let cycles = 0;
+  await waitUntil("the anomaly", async () => {
+    cycles = (await pointsScored(detector)) - before;
+    return (await anomalies(database)).some(({ published_at }) => published_at !== null);
+  });
   const [anomaly] = await anomalies(database);
   expect(anomaly?.reason).toBe("level_shift");
-  // Three cycles of 1 s, after a scrape (≤ 1 s) and with the cycle's own start (≤ 1 s).
-  expect(anomaly?.published_at?.getTime()).toBeLessThan(shiftedAt + 5_500);
+  // Three that see it, after a scrape and with the cycle's own start: a second each, on a machine that has the time.
+  expect(cycles).toBeLessThanOrEqual(5);
 
   const sourcesOfRun =
     "SELECT DISTINCT source FROM episodes WHERE run_id IS NOT NULL ORDER BY source";
@@ -207,7 +209,11 @@ test("a series that shifts level is found, told twice, remediated once, and hand
     "executed",
     "verified",
   ]);
-  expect(events.filter((event) => event === "joined")).toHaveLength(1);
+  // The first episode opens the run, each other joins it once: Alertmanager's own, and more if the rule resolves and fires again.
+  const { rowCount: episodes } = await database.query("SELECT 1 FROM episodes WHERE run_id = $1", [
+    id,
+  ]);
+  expect(events.filter((event) => event === "joined")).toHaveLength(episodes - 1);
 
   await expectOneTrace(collector.spans);
   await expectSealedRecord(env, database);

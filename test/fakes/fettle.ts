@@ -85,7 +85,7 @@ export async function fettle(args: readonly string[], env: Env = {}): Promise<Co
 }
 
 /** How long a test waits for what must come, on a machine that does more; no promise of Fettle is this long. */
-const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 60_000;
 
 /**
  * Looks every 100 ms until it is so.

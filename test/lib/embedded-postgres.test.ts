@@ -7,6 +7,7 @@ import { expect, test } from "@jest/globals";
 import pg from "pg";
 import { startEmbeddedPostgres } from "../../lib/embedded-postgres.ts";
 import { silentLog } from "../../lib/log.ts";
+import { PATIENCE_MS } from "../fakes/fettle.ts";
 
 async function query(url: string, sql: string): Promise<readonly unknown[]> {
   const client = new pg.Client({ connectionString: url });
@@ -46,7 +47,7 @@ test("keeps its data over a restart, and ends with the process that started it, 
 });
 
 async function refuses(url: string): Promise<boolean> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + PATIENCE_MS;
   while (performance.now() < deadline) {
     if (
       await query(url, "SELECT 1").then(

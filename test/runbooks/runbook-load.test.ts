@@ -8,6 +8,7 @@ import { CatalogError, parseCatalog } from "../../runbooks/catalog/load.ts";
 import { catalogJsonSchema } from "../../runbooks/catalog/schema.ts";
 import { openCatalog } from "../../runbooks/open-catalog.ts";
 import { recordingLog } from "../fakes/recording-log.ts";
+import { PATIENCE_MS } from "../fakes/fettle.ts";
 
 function problemsOf(text: string): readonly string[] {
   try {
@@ -193,7 +194,7 @@ describe("a file that changes", () => {
 });
 
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + PATIENCE_MS;
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error("waited in vain");
     await new Promise((resolve) => setTimeout(resolve, 5));

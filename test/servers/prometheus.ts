@@ -9,7 +9,7 @@ import { answersOk } from "./http-ready.ts";
 import { placeServer, programPath, type ServerPlace } from "./unprivileged.ts";
 
 /** Targets appear about 5 s after the start: Prometheus batches what discovery tells it. */
-const TARGET_TIMEOUT_MS = 20_000;
+const TARGET_TIMEOUT_MS = 60_000;
 const POLL_MS = 100;
 
 export interface PrometheusOptions {

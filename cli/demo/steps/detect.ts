@@ -3,7 +3,7 @@ import { waitFor } from "../wait.ts";
 import type { DemoWorld } from "../world.ts";
 
 /** Replaying two hours at the demo's rate takes 30 s. */
-const ANOMALY_SECONDS = 40;
+const ANOMALY_SECONDS = 90;
 
 /** Waits until the detector finds something strange, and shows why it thinks so. */
 export async function awaitAnomaly({ anomalies, narrator, clock }: DemoWorld): Promise<Anomaly> {

@@ -3,7 +3,7 @@ import { CommandFailure, EXIT } from "../../exit-code.ts";
 import { waitFor } from "../wait.ts";
 import type { DemoWorld } from "../world.ts";
 
-const END_SECONDS = 20;
+const END_SECONDS = 60;
 
 /** Waits for the run's end; the cluster's own request log says what was really done. */
 export async function showOutcome(

@@ -5,7 +5,7 @@ import { waitFor } from "../wait.ts";
 import type { DemoWorld } from "../world.ts";
 
 /** Diagnostics may be gathered for 20 s before the decision. */
-const PLAN_SECONDS = 45;
+const PLAN_SECONDS = 90;
 /** Before the decision; a look that falls between two steps must not take them for an end. */
 const UNDECIDED: ReadonlySet<string> = new Set(["matched", "collecting", "collected"]);
 

@@ -4,6 +4,7 @@ import { parsePolicy } from "../../../runbooks/policy/parse.ts";
 import { openPolicySource, type FollowedPolicy } from "../../../runbooks/policy/source.ts";
 import type { PolicyNews } from "../../../runbooks/policy/versions.ts";
 import { fakePolicyMap, type FakePolicyMap } from "../../fakes/policy-map.ts";
+import { PATIENCE_MS } from "../../fakes/fettle.ts";
 
 const actions = new Set(["rollout_restart", "restart_pods"]);
 const RESTART = "crash=rollout_restart";
@@ -72,7 +73,7 @@ async function inForce({ source }: GivenSource): Promise<string> {
 }
 
 async function until(expected: string, given: GivenSource): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + PATIENCE_MS;
   while ((await inForce(given)) !== expected && Date.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, 5));
   expect(await inForce(given)).toBe(expected);
@@ -125,7 +126,7 @@ test.each<[string, (map: FakePolicyMap) => void, string]>([
     expect(await inForce(given)).toBe("default restart_pods");
 
     lose(map);
-    const deadline = Date.now() + 20_000;
+    const deadline = Date.now() + PATIENCE_MS;
     while (given.news.every(({ kind }) => kind === "read") && Date.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, 5));
     given.pass(TEN_MINUTES_MS);
@@ -164,7 +165,7 @@ test("the same policy read again stays the same object: lookups are kept by obje
   const first = await given.source.current();
 
   map.put({ default: PODS });
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + PATIENCE_MS;
   while (map.reads() < 2 && Date.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, 5));
   const second = await given.source.current();
