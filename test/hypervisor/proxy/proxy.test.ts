@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
+import type { IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { WebSocket } from "ws";
 import { createWatch, type Watch } from "../../../hypervisor/live/watch.ts";
@@ -46,7 +47,7 @@ beforeAll(async () => {
         database,
         watch,
         log: silentLog,
-        silenceMs: 500,
+        silenceMs: 3_000,
       });
     },
   });
@@ -232,13 +233,13 @@ test("who looks may not change; a change is in the audit log, with its end", asy
   expect(seen).toEqual([]);
   const made = await raw("/grafana/api/dashboards/db", [], { method: "POST", as: "adam" });
   expect([made.status, seen[0]?.headers["x-webauth-role"]]).toEqual([200, "Admin"]);
-  const rows = (await rowsOf(frame.database)).filter(
-    ({ event }) => event === "ConfigurationChanged",
-  );
-  expect(rows.slice(-2).map(({ actor, result, summary }) => [actor, result, summary])).toEqual([
-    ["adam", "Started", "POST /grafana/api/dashboards/db"],
-    ["adam", "Success", "POST /grafana/api/dashboards/db"],
-  ]);
+  const summary = "POST /grafana/api/dashboards/db";
+  const results = async () =>
+    (await rowsOf(frame.database))
+      .filter((row) => row.event === "ConfigurationChanged" && row.summary === summary)
+      .map(({ actor, result }) => `${actor} ${result}`);
+  await until(async () => (await results()).length > 1); // the last one is written after the answer
+  expect(await results()).toEqual(["adam Started", "adam Success"]);
 });
 
 test("a server that is not there is a 502, one that says nothing a 504, and half an answer is never whole", async () => {
@@ -254,14 +255,16 @@ test("a server that is not there is a 502, one that says nothing a 504, and half
 test("WebSockets are passed through with the same rules, and end with the login", async () => {
   const address = `${frame.url.replace("http", "ws")}/grafana/api/live/ws?a=1`;
   const socket = new WebSocket(address, ["v1", "bearer.ana"], {
-    headers: { cookie: "fettle=secret", "x-webauth-user": "admin" },
+    headers: { cookie: "fettle=secret", "x-webauth-user": "admin", "x-correlation-id": "its-own" },
   });
+  const answered = new Promise<IncomingMessage>((resolve) => socket.once("upgrade", resolve));
   const told: string[] = [];
   socket.on("message", (data: Buffer) => told.push(data.toString("utf8")));
   await new Promise((resolve, reject) => {
     socket.once("open", resolve);
     socket.once("error", reject);
   });
+  expect((await answered).headers["x-correlation-id"]).toBe("its-own");
   socket.send("hello");
   await until(async () => Promise.resolve(told.length === 1));
   expect(told).toEqual(["echo hello"]);
@@ -275,6 +278,18 @@ test("WebSockets are passed through with the same rules, and end with the login"
   await closed;
   await until(async () => Promise.resolve(watch.size() === 0));
   signedOut.clear();
+});
+
+test("a proxy's no to a WebSocket is on record", async () => {
+  const socket = new WebSocket(`${frame.url.replace("http", "ws")}/loki/loki/api/v1/push`, [
+    "bearer.ana",
+  ]);
+  await new Promise((resolve) => socket.once("error", resolve));
+
+  expect((await rowsOf(frame.database)).at(-1)).toMatchObject({
+    ...{ actor: "ana", event: "AccessDenied", result: "Refused" },
+    summary: expect.stringMatching(/^This address of Loki is not passed on/),
+  });
 });
 
 test.each([
