@@ -12,7 +12,7 @@ import { createTestDatabase } from "../servers/postgres.ts";
 
 const APPS = Array.from({ length: 20 }, (_, at) => `app-${at + 1}`);
 const READ_ONLY_TOKEN = "viewer-token";
-const TIMEOUT_MS = 2_000;
+const TIMEOUT_MS = 20_000;
 
 /** Whole runs, from the alert on, against the Kubernetes stand-in by the product's own client. */
 export interface GivenRuns {

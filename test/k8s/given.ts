@@ -37,7 +37,7 @@ export async function givenCluster({ readyAfterMs = 20 } = {}): Promise<GivenClu
   const as = async (token: string) => {
     const kubeconfig = await writeKubeconfig({ url: kubernetes.url, token });
     removals.push(kubeconfig.remove);
-    return kubernetesCluster(connectKubernetes(kubeconfig.path, { timeoutMs: 2_000 }));
+    return kubernetesCluster(connectKubernetes(kubeconfig.path, { timeoutMs: 20_000 }));
   };
   return {
     kubernetes,

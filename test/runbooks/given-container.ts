@@ -57,7 +57,7 @@ export async function givenContainer(): Promise<GivenContainer> {
   const hypervisor = await startHypervisor();
   const action = (token = hypervisor.token) => {
     const access = { url: hypervisor.url, token: new Secret(token) };
-    return restartContainer(hypervisorContainers(access, { log: silentLog, timeoutMs: 500 }));
+    return restartContainer(hypervisorContainers(access, { log: silentLog, timeoutMs: 3_000 }));
   };
   const prepare: GivenContainer["prepare"] = async (target = WEB, { dryRun = false, token } = {}) =>
     action(token).prepare(

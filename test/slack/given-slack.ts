@@ -78,7 +78,7 @@ export function slackTest(): SlackTest {
         links: LINKS,
         internalHosts: ["127.0.0.1"],
         buttonValue: ({ id, planHash }, verdict) => `v1.${id}.${planHash.slice(0, 8)}.${verdict}`,
-        timeoutMs: 1_000,
+        timeoutMs: 5_000,
       }),
     tell: (channels = [world.channel()], fallbacks = []) => {
       stops.push(world.setup.tell(channels, fallbacks));

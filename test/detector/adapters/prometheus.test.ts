@@ -33,7 +33,7 @@ async function given(
     url: prometheus.url,
     token: undefined,
     firstDelayMs: 1,
-    timeoutMs: 300,
+    timeoutMs: 1_500,
     ...options,
   });
   return { source, prometheus };
