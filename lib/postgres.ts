@@ -30,6 +30,8 @@ export interface DatabaseOptions {
   /** Connections at most; the default leaves room for four services on a server's 100. */
   readonly max?: number;
   readonly statementTimeoutMs?: number;
+  /** For a connection to be made, or given back by somebody else. */
+  readonly connectTimeoutMs?: number;
 }
 
 /** SQLSTATE read_only_sql_transaction: a replica, or a server that an operator has set so. */
@@ -52,15 +54,15 @@ const STATEMENT_TIMEOUT_MS = 3_000;
  * A pool that survives a server restart: a broken idle connection is logged and replaced, a broken query fails with the
  * driver's error and the next one gets a fresh connection.
  */
-export function openDatabase(
-  { url, applicationName, max = 10, statementTimeoutMs = STATEMENT_TIMEOUT_MS }: DatabaseOptions,
-  log: Log,
-): Database {
+export function openDatabase(options: DatabaseOptions, log: Log): Database {
+  const { url, applicationName, max = 10 } = options;
+  const { statementTimeoutMs = STATEMENT_TIMEOUT_MS, connectTimeoutMs = CONNECT_TIMEOUT_MS } =
+    options;
   const pool = new pg.Pool({
     connectionString: url,
     application_name: applicationName,
     max,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: connectTimeoutMs,
     statement_timeout: statementTimeoutMs,
     // The server cannot enforce its own timeout when it is frozen: the client gives up a little later by itself.
     query_timeout: statementTimeoutMs + 1_000,

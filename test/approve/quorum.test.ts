@@ -9,8 +9,8 @@ import { fixedPolicy } from "../../runbooks/policy/document.ts";
 import { parsePolicy } from "../../runbooks/policy/parse.ts";
 import type { UserGroups } from "../../runbooks/types/approval.ts";
 import type { PlanEffect } from "../../runbooks/types/plan.ts";
-import { given, openTestDatabase, stateOf, waitingRun, type Given } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, stateOf, waitingRun, type Given } from "../runbooks/given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 
 /** Two people with two accounts each, one person of Slack only. */
 const APPROVERS = ["ana=U0ANA", "ivan=U0IVAN", "U0EVA"];

@@ -3,8 +3,8 @@ import type { Database } from "../../lib/postgres.ts";
 import { actionNames } from "../../runbooks/actions/index.ts";
 import { fixedPolicy } from "../../runbooks/policy/document.ts";
 import { parsePolicy } from "../../runbooks/policy/parse.ts";
-import { given, openTestDatabase, waitingRun } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, waitingRun } from "../runbooks/given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

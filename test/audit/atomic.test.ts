@@ -8,8 +8,8 @@ import { switchOff, switchOn } from "../../runbooks/kill-switch.ts";
 import { leaseRun, moveRun, recordProgress } from "../../runbooks/ledger.ts";
 import { recordPolicy } from "../../runbooks/policy/versions.ts";
 import { retryRun } from "../../runbooks/retry-run.ts";
-import { given, openTestDatabase, waitingRun, type Given } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, waitingRun, type Given } from "../runbooks/given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 
 const REFUSED = "the record is full";
 const APPROVERS = ["ana", "ivan"];

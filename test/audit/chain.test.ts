@@ -4,8 +4,8 @@ import { appendAudit, appendAuditEntries } from "../../runbooks/audit.ts";
 import { verifyAudit } from "../../runbooks/audit/verify.ts";
 import { openGuard } from "../../runbooks/guard.ts";
 import { leaseRun, moveRun } from "../../runbooks/ledger.ts";
-import { given, openTestDatabase, waitingRun } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, waitingRun } from "../runbooks/given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { connectOwner } from "./given.ts";
 
 let testDatabase: TestDatabase;

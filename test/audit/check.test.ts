@@ -4,8 +4,7 @@ import type { Database } from "../../lib/postgres.ts";
 import { checkUntil, checkWhenDue } from "../../runbooks/audit/check.ts";
 import { auditStatus, type AuditStatus } from "../../runbooks/audit/status.ts";
 import { recordingLog } from "../fakes/recording-log.ts";
-import { openTestDatabase } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { connectOwner, givenRecord, type Owner } from "./given.ts";
 
 let testDatabase: TestDatabase;

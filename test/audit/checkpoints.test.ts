@@ -12,8 +12,7 @@ import { verifyAudit } from "../../runbooks/audit/verify.ts";
 import { fettleHere } from "../cli/in-process.ts";
 import { waitUntil } from "../fakes/fettle.ts";
 import { recordingLog } from "../fakes/recording-log.ts";
-import { openTestDatabase } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { afterTampering, connectOwner, givenOldRows, givenRecord, type Owner } from "./given.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("ed25519");

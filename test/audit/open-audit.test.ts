@@ -9,8 +9,7 @@ import type { Database } from "../../lib/postgres.ts";
 import { openAudit } from "../../runbooks/open-audit.ts";
 import { waitUntil } from "../fakes/fettle.ts";
 import { recordingLog } from "../fakes/recording-log.ts";
-import { openTestDatabase } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { connectOwner, givenRecord } from "./given.ts";
 
 let testDatabase: TestDatabase;

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Database } from "../../lib/postgres.ts";
 import { storedEpisodes } from "../../runbooks/adapters/alert-history/episodes.ts";
 import { Simulation } from "../../runbooks/backtest/simulate.ts";
-import { given, openTestDatabase, waitingRun } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, waitingRun } from "../runbooks/given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { WORLD } from "./given.ts";
 
 let place: TestDatabase;

@@ -9,8 +9,7 @@ import { alertFile } from "../../runbooks/adapters/alert-history/file.ts";
 import { prometheusAlerts } from "../../runbooks/adapters/alert-history/prometheus.ts";
 import type { AlertHistory, PastAlert } from "../../runbooks/backtest/types.ts";
 import { startFakePrometheus, type FakePrometheus, type FakeSeries } from "../fakes/prometheus.ts";
-import { openTestDatabase } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { HOUR, MINUTE, START } from "./given.ts";
 
 let folder: string;

@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Database } from "../../lib/postgres.ts";
 import { shadowReport } from "../../runbooks/shadow.ts";
-import { openTestDatabase } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 
 let place: TestDatabase;
 let database: Database;

@@ -3,8 +3,8 @@ import type { Database } from "../../lib/postgres.ts";
 import { breakerKeyOf, changeBreaker, listBreakers } from "../../runbooks/breaker-control.ts";
 import { openGuard } from "../../runbooks/guard.ts";
 import { findRun } from "../../runbooks/ledger.ts";
-import { given, openTestDatabase, stateOf, waitingRun } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, stateOf, waitingRun } from "../runbooks/given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 
 const LIMITS = { hourly: 3, daily: 10 };
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { readRunbooksConfig } from "../../runbooks/main.ts";
 import { openGuard } from "../../runbooks/guard.ts";
-import { given, openTestDatabase, stateOf, waitingRun } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, stateOf, waitingRun } from "../runbooks/given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 
 const LIMITS = { hourly: 3, daily: 10 };
 

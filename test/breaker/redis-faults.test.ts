@@ -4,8 +4,8 @@ import type { Database } from "../../lib/postgres.ts";
 import { Secret } from "../../lib/secret.ts";
 import { redisBreakerView } from "../../runbooks/adapters/redis.ts";
 import { startFakeRedis, type FakeRedis } from "../fakes/redis.ts";
-import { given, openTestDatabase, slotsOf, stateOf, waitingRun } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, slotsOf, stateOf, waitingRun } from "../runbooks/given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

@@ -2,10 +2,9 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { silentLog } from "../../lib/log.ts";
-import { openDatabase, type Database } from "../../lib/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
 import { given } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { givenWorkplace, type Ended, type Env, type Workplace } from "./given.ts";
 
 let workplace: Workplace;
@@ -16,7 +15,7 @@ let env: Env;
 beforeAll(async () => {
   workplace = await givenWorkplace();
   testDatabase = await createTestDatabase();
-  database = openDatabase({ url: testDatabase.url, applicationName: "test" }, silentLog);
+  database = openTestDatabase(testDatabase.url);
   env = {
     AIOPS_DATABASE_URL: testDatabase.url,
     RUNBOOK_APPROVERS: "ana,ivan",
@@ -33,7 +32,7 @@ describe("migrate", () => {
   let empty: TestDatabase;
   beforeAll(async () => {
     empty = await createTestDatabase();
-    const emptied = openDatabase({ url: empty.url, applicationName: "test" }, silentLog);
+    const emptied = openTestDatabase(empty.url);
     await emptied.query("DROP SCHEMA public CASCADE");
     await emptied.query("DROP SCHEMA pgboss CASCADE");
     await emptied.query("CREATE SCHEMA public");

@@ -6,11 +6,9 @@ import { openStore } from "../../detector/adapters/postgres.ts";
 import { mulberry32 } from "../../detector/random.ts";
 import { seriesId } from "../../detector/series.ts";
 import type { LabelName } from "../../detector/types/labels.ts";
-import { silentLog } from "../../lib/log.ts";
-import { openDatabase } from "../../lib/postgres.ts";
 import { anomaly, MAILING } from "../detector/given-anomaly.ts";
 import { startFakePrometheus, type FakePrometheus } from "../fakes/prometheus.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { givenWorkplace, type Env, type Workplace } from "./given.ts";
 
 const MINUTE = 60_000;
@@ -54,7 +52,7 @@ afterAll(async () => {
 
 /** What the running detector and a person have written about the first so many pods. */
 async function givenLabels(labels: readonly LabelName[]): Promise<void> {
-  const connection = openDatabase({ url: database.url, applicationName: "test" }, silentLog);
+  const connection = openTestDatabase(database.url);
   try {
     await connection.query("DELETE FROM aiops_anomalies");
     for (const [at, label] of labels.entries()) {

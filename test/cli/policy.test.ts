@@ -1,13 +1,12 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
-import { silentLog } from "../../lib/log.ts";
-import { openDatabase, type Database } from "../../lib/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
 import { actionNames } from "../../runbooks/actions/index.ts";
 import { parsePolicyMap } from "../../runbooks/policy/document.ts";
 import { parsePolicy } from "../../runbooks/policy/parse.ts";
 import { recordPolicy } from "../../runbooks/policy/versions.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { givenWorkplace, type Env, type Workplace } from "./given.ts";
 
 let workplace: Workplace;
@@ -18,7 +17,7 @@ let env: Env;
 beforeAll(async () => {
   workplace = await givenWorkplace();
   testDatabase = await createTestDatabase();
-  database = openDatabase({ url: testDatabase.url, applicationName: "test" }, silentLog);
+  database = openTestDatabase(testDatabase.url);
   env = { AIOPS_DATABASE_URL: testDatabase.url, USER: "ana" };
 });
 beforeEach(async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { Database } from "../../lib/postgres.ts";
-import { given, openTestDatabase, waitingRun, type Given } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, waitingRun, type Given } from "../runbooks/given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import type { Env } from "./given.ts";
 import { fettleHere } from "./in-process.ts";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { openStore } from "../../lib/adapters/storage/open.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { silentLog } from "../../lib/log.ts";
-import { openDatabase, type Database } from "../../lib/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
 import { StorageError, type BlobStore } from "../../lib/storage.ts";
 import { collect, StoreRest, type CollectDeps } from "../../runbooks/collect/collect.ts";
 import { findCollection, findHeldBundle } from "../../runbooks/collect/find.ts";
@@ -20,7 +20,7 @@ import {
   takeCollection,
 } from "../../runbooks/collect/table.ts";
 import type { Diagnostics } from "../../runbooks/types/collect.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 
 const HELD_BYTES_MAX = 256 * 1024;
 
@@ -31,7 +31,7 @@ let runs = 0;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = openDatabase({ url: testDatabase.url, applicationName: "test" }, silentLog);
+  database = openTestDatabase(testDatabase.url);
   folder = await mkdtemp(join(tmpdir(), "fettle-collections-"));
 });
 afterAll(async () => {

@@ -3,8 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { silentLog } from "../../lib/log.ts";
-import { openDatabase, type Database } from "../../lib/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
 import { readRunbooksConfig, startRunbooks } from "../../runbooks/main.ts";
 import { findCollection } from "../../runbooks/collect/find.ts";
 import type { Collection } from "../../runbooks/types/collect.ts";
@@ -13,7 +12,7 @@ import { waitUntil } from "../fakes/fettle.ts";
 import { writeKubeconfig } from "../fakes/kubeconfig.ts";
 import { startKubernetes, type Kubernetes } from "../fakes/kubernetes.ts";
 import { recordingLog, type RecordingLog } from "../fakes/recording-log.ts";
-import { createTestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase } from "../servers/postgres.ts";
 
 const TOKEN = "awh_collector-test-token";
 
@@ -59,7 +58,7 @@ export async function givenCollector({
     `runbooks:\n  - id: slow\n    title: It is slow\n    match: { metric: latency_p99 }\n    collect: ${collect}\n`,
   );
   const testDatabase = await createTestDatabase();
-  const database = openDatabase({ url: testDatabase.url, applicationName: "test" }, silentLog);
+  const database = openTestDatabase(testDatabase.url);
   const kubernetes = await startKubernetes({
     deployments: ["checkout", "web", "api"].map((name) => ({
       namespace: "shop",

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { silentLog } from "../../lib/log.ts";
-import { openDatabase } from "../../lib/postgres.ts";
 import { fettle } from "../fakes/fettle.ts";
-import { startPrivatePostgres, type PrivatePostgres } from "../servers/postgres.ts";
+import {
+  openTestDatabase,
+  type PrivatePostgres,
+  startPrivatePostgres,
+} from "../servers/postgres.ts";
 
 let postgres: PrivatePostgres;
 beforeAll(async () => {
@@ -12,7 +14,7 @@ afterAll(async () => postgres.remove());
 
 test("killed in the middle of the migrations, none has happened, nothing is locked, and the next try makes all", async () => {
   const env = { AIOPS_DATABASE_URL: postgres.url };
-  const database = openDatabase({ url: postgres.url, applicationName: "test" }, silentLog);
+  const database = openTestDatabase(postgres.url);
 
   const killed = await fettle(["migrate"], { ...env, FETTLE_FAILPOINT: "migrating:5" });
   const { rows: left } = await database.query(

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { silentLog } from "../../lib/log.ts";
-import { openDatabase } from "../../lib/postgres.ts";
 import { fettle } from "../fakes/fettle.ts";
-import { startPrivatePostgres, type PrivatePostgres } from "../servers/postgres.ts";
+import {
+  openTestDatabase,
+  type PrivatePostgres,
+  startPrivatePostgres,
+} from "../servers/postgres.ts";
 
 let postgres: PrivatePostgres;
 beforeAll(async () => {
@@ -23,7 +25,7 @@ test("three processes that migrate an empty database at once make one migration"
   );
   const [all = [], ...others] = applied.sort((a, b) => b.length - a.length);
   expect(others).toEqual([[], []]);
-  const database = openDatabase({ url: postgres.url, applicationName: "test" }, silentLog);
+  const database = openTestDatabase(postgres.url);
   const { rows } = await database.query<{ name: string }>(
     "SELECT name FROM fettle_migrations ORDER BY id",
   );

@@ -6,7 +6,7 @@ import type { FeatureRow, FeatureTable } from "../../detector/types/store.ts";
 import { silentLog } from "../../lib/log.ts";
 import { openDatabase, type Database } from "../../lib/postgres.ts";
 import { fakeClock } from "../fakes/clock.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { givenService, until } from "./given-service.ts";
 
 const MIDNIGHT = Date.parse("2026-11-20T00:00:00Z");
@@ -16,7 +16,7 @@ let server: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   server = await createTestDatabase();
-  database = openDatabase({ url: server.url, applicationName: "test-detector" }, silentLog);
+  database = openTestDatabase(server.url);
 });
 afterAll(async () => {
   await database.close();

@@ -7,10 +7,10 @@ import { systemClock } from "../../lib/clock.ts";
 import type { AlertFrame } from "../../lib/contracts.ts";
 import type { RunningService } from "../../lib/lifecycle.ts";
 import { silentLog } from "../../lib/log.ts";
-import { openDatabase } from "../../lib/postgres.ts";
 import { startFakePrometheus, type FakePrometheus } from "../fakes/prometheus.ts";
 import { flat, MINUTE, valuesOf } from "./given.ts";
 import { PATIENCE_MS } from "../fakes/fettle.ts";
+import { openTestDatabase } from "../servers/postgres.ts";
 
 const ZERO = Date.parse("2026-11-20T00:00:00Z");
 const NOISE = valuesOf(flat, 3000, 2);
@@ -114,7 +114,7 @@ export async function givenService(
       change = next;
     },
     sql: async (url, statement) => {
-      const database = openDatabase({ url, applicationName: "test-detector" }, silentLog);
+      const database = openTestDatabase(url);
       try {
         return (await database.query(statement)).rows;
       } finally {

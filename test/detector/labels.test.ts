@@ -4,9 +4,8 @@ import { openStore } from "../../detector/adapters/postgres.ts";
 import { isMasked, masksOf } from "../../detector/tools/masks.ts";
 import type { LabelBook } from "../../detector/types/labels.ts";
 import type { AnomalyStore } from "../../detector/types/store.ts";
-import { silentLog } from "../../lib/log.ts";
-import { openDatabase, type Database } from "../../lib/postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { anomaly, MAILING } from "./given-anomaly.ts";
 import { givenService } from "./given-service.ts";
 
@@ -19,7 +18,7 @@ let store: AnomalyStore;
 let book: LabelBook;
 beforeAll(async () => {
   server = await createTestDatabase();
-  database = openDatabase({ url: server.url, applicationName: "test-detector" }, silentLog);
+  database = openTestDatabase(server.url);
   store = openStore(database);
   book = openLabelBook(database);
 });

@@ -5,17 +5,16 @@ import { modelInUse } from "../../detector/model-in-use.ts";
 import { openModel, storeModel } from "../../detector/model.ts";
 import { syntheticPool, trainForest } from "../../detector/train.ts";
 import { FEATURE_COUNT } from "../../detector/features.ts";
-import { silentLog } from "../../lib/log.ts";
-import { openDatabase, type Database } from "../../lib/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
 import { recordingLog } from "../fakes/recording-log.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { givenService } from "./given-service.ts";
 
 let server: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   server = await createTestDatabase();
-  database = openDatabase({ url: server.url, applicationName: "test-detector" }, silentLog);
+  database = openTestDatabase(server.url);
 });
 afterAll(async () => {
   await database.close();

@@ -1,8 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { openStore } from "../../detector/adapters/postgres.ts";
-import { silentLog } from "../../lib/log.ts";
-import { openDatabase } from "../../lib/postgres.ts";
-import { createTestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase } from "../servers/postgres.ts";
 import { anomaly, MAILING } from "./given-anomaly.ts";
 import { cleanups, givenService, text, type World } from "./given-service.ts";
 
@@ -73,7 +71,7 @@ test("the list goes on page by page, as JSON and for a browser, whatever opens m
   cleanups.push(database.drop);
   const world = await givenService(50);
   const { url } = await world.start({ AIOPS_DATABASE_URL: database.url });
-  const pool = openDatabase({ url: database.url, applicationName: "test" }, silentLog);
+  const pool = openTestDatabase(database.url);
   cleanups.push(async () => pool.close());
   const store = openStore(pool);
   const at = Date.parse("2026-11-20T10:00:00Z");

@@ -4,12 +4,10 @@ import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import { readDetectorConfig, startDetector } from "../../detector/main.ts";
 import { trainInProcess } from "../../detector/retraining-process.ts";
 import { mulberry32 } from "../../detector/random.ts";
-import { silentLog } from "../../lib/log.ts";
-import { openDatabase } from "../../lib/postgres.ts";
 import { waitUntil } from "../fakes/fettle.ts";
 import { startFakePrometheus } from "../fakes/prometheus.ts";
 import { recordingLog } from "../fakes/recording-log.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { startPrometheus, type Prometheus } from "../servers/prometheus.ts";
 
 const STEP_SECONDS = 5;
@@ -52,7 +50,7 @@ async function givenDatabase(): Promise<void> {
 }
 
 async function sql(statement: string, values: readonly unknown[] = []) {
-  const connection = openDatabase({ url: database.url, applicationName: "test" }, silentLog);
+  const connection = openTestDatabase(database.url);
   try {
     return (await connection.query(statement, values)).rows;
   } finally {

@@ -3,8 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { makeKeys } from "../../cli/demo/keys.ts";
-import { silentLog } from "../../lib/log.ts";
-import { openDatabase, type Database } from "../../lib/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
 import { fettle, startFettle, waitUntil, type FettleProcess } from "../fakes/fettle.ts";
 import { startKubernetes } from "../fakes/kubernetes.ts";
 import { startMetricsTarget } from "../fakes/metrics-target.ts";
@@ -12,7 +11,7 @@ import { startOtlpCollector } from "../fakes/otlp.ts";
 import { startAlertmanager } from "../servers/alertmanager.ts";
 import { startGnupg } from "../servers/gnupg.ts";
 import { startSftpServer } from "../servers/openssh.ts";
-import { createTestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase } from "../servers/postgres.ts";
 import { startPrometheus } from "../servers/prometheus.ts";
 import { openEnvelopeByPython } from "../servers/python.ts";
 import { ownPort } from "../servers/unprivileged.ts";
@@ -42,7 +41,7 @@ const HMAC_KEY = "e2e-detector-signature-key";
 async function startWorld() {
   const testDatabase = await createTestDatabase();
   stops.push(async () => testDatabase.drop());
-  const database = openDatabase({ url: testDatabase.url, applicationName: "e2e" }, silentLog);
+  const database = openTestDatabase(testDatabase.url);
   stops.push(async () => database.close());
   const target = stopping(await startMetricsTarget(0.3));
   const kubernetes = stopping(

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import type { Database } from "../../lib/postgres.ts";
 import { fakeCluster } from "../fakes/cluster.ts";
-import { given, openTestDatabase, waitingRun, type Given } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, waitingRun, type Given } from "../runbooks/given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { CANARIES } from "./canaries.ts";
 import { brokenInvariants, type QuietWorld } from "./invariants.ts";
 

@@ -7,8 +7,8 @@ import { parsePolicy } from "../../runbooks/policy/parse.ts";
 import type { Cluster } from "../../runbooks/types/cluster.ts";
 import { writeKubeconfig } from "../fakes/kubeconfig.ts";
 import { startKubernetes, type Kubernetes } from "../fakes/kubernetes.ts";
-import { given, openTestDatabase, waitingRun, type Given } from "../runbooks/given.ts";
-import { createTestDatabase } from "../servers/postgres.ts";
+import { given, waitingRun, type Given } from "../runbooks/given.ts";
+import { createTestDatabase, openTestDatabase } from "../servers/postgres.ts";
 
 const APPS = Array.from({ length: 20 }, (_, at) => `app-${at + 1}`);
 const READ_ONLY_TOKEN = "viewer-token";

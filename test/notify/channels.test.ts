@@ -10,8 +10,7 @@ import { waitUntil } from "../fakes/fettle.ts";
 import { startGithub } from "../fakes/github.ts";
 import { startReceiver } from "../fakes/receivers.ts";
 import { startMailServer } from "../fakes/smtp.ts";
-import { openTestDatabase } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { givenNotices, LINKS, type GivenNotices } from "./given-notices.ts";
 
 const COMMON = { links: LINKS, internalHosts: ["127.0.0.1"] };

@@ -4,8 +4,7 @@ import { readRunbooksConfig } from "../../runbooks/config.ts";
 import { startRunbooks } from "../../runbooks/main.ts";
 import { waitUntil } from "../fakes/fettle.ts";
 import { startSlack } from "../fakes/slack.ts";
-import { openTestDatabase } from "../runbooks/given.ts";
-import { createTestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase } from "../servers/postgres.ts";
 import { givenNotices } from "./given-notices.ts";
 
 test("the service tells Slack of its runs, with links where no click can come back, and how late it is", async () => {

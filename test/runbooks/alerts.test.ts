@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Database } from "../../lib/postgres.ts";
 import { storeMalformed } from "../../runbooks/store.ts";
 import { fettle } from "../fakes/fettle.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { givenIntake, openIntakeDatabase } from "./given-intake.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { givenIntake } from "./given-intake.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;
@@ -11,7 +11,7 @@ let env: Record<string, string>;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = openIntakeDatabase(testDatabase.url);
+  database = openTestDatabase(testDatabase.url);
   env = { AIOPS_DATABASE_URL: testDatabase.url, RUNBOOK_WEBHOOK_TOKEN: "awh_0123456789abcdef" };
 });
 afterAll(async () => {

@@ -4,8 +4,8 @@ import { actionNames } from "../../runbooks/actions/index.ts";
 import { fixedPolicy } from "../../runbooks/policy/document.ts";
 import { parsePolicy } from "../../runbooks/policy/parse.ts";
 import { ClusterError } from "../../runbooks/types/cluster.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { given, openTestDatabase, stateOf, waitingRun, type Given } from "./given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, stateOf, waitingRun, type Given } from "./given.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

@@ -6,8 +6,8 @@ import { findRun, leaseRun, moveRun } from "../../runbooks/ledger.ts";
 import { lockNames } from "../../runbooks/lock-names.ts";
 import { retryRun } from "../../runbooks/retry-run.ts";
 import { waitUntil } from "../fakes/fettle.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { given, openTestDatabase, slotsOf, stateOf, waitingRun, type Given } from "./given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, slotsOf, stateOf, waitingRun, type Given } from "./given.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Database } from "../../lib/postgres.ts";
 import { findDueRuns } from "../../runbooks/ledger.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { given, openTestDatabase, stateOf, waitingRun } from "./given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, stateOf, waitingRun } from "./given.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

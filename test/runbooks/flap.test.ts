@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Database } from "../../lib/postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { given, openTestDatabase, slotsOf, type Given } from "./given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, slotsOf, type Given } from "./given.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

@@ -1,5 +1,5 @@
 import { silentLog } from "../../lib/log.ts";
-import { openDatabase, type Database } from "../../lib/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
 import { admitDelivery, admitWaitingEpisode, type AdmitDeps } from "../../runbooks/admit.ts";
 import { parseCatalog } from "../../runbooks/catalog/load.ts";
 import { findWaitingEpisodes } from "../../runbooks/episode.ts";
@@ -133,8 +133,4 @@ export async function eventsOf(
       [namespace],
     )
   ).rows;
-}
-
-export function openIntakeDatabase(url: string): Database {
-  return openDatabase({ url, applicationName: "test", max: 20 }, silentLog);
 }

@@ -1,11 +1,10 @@
-import { silentLog } from "../../lib/log.ts";
-import { openDatabase, type Database } from "../../lib/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
 import { readRunbooksConfig, startRunbooks } from "../../runbooks/main.ts";
 import { writeKubeconfig } from "../fakes/kubeconfig.ts";
 import { startKubernetes, type Kubernetes } from "../fakes/kubernetes.ts";
 import { recordingLog, type RecordingLog } from "../fakes/recording-log.ts";
 import { startTcpProxy, type TcpProxy } from "../fakes/tcp-proxy.ts";
-import { createTestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase } from "../servers/postgres.ts";
 
 export const TOKEN = "awh_service-test-token";
 export const HMAC_KEY = "service-test-signature-key";
@@ -29,7 +28,7 @@ export async function givenService(
   more: Readonly<Record<string, string>> = {},
 ): Promise<GivenService> {
   const testDatabase = await createTestDatabase();
-  const database = openDatabase({ url: testDatabase.url, applicationName: "test" }, silentLog);
+  const database = openTestDatabase(testDatabase.url);
   const direct = new URL(testDatabase.url);
   const databaseProxy = await startTcpProxy({ host: direct.hostname, port: Number(direct.port) });
   const kubernetes = await startKubernetes({

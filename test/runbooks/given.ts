@@ -1,5 +1,5 @@
 import { silentLog } from "../../lib/log.ts";
-import { openDatabase, type Database } from "../../lib/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
 import { actionNames, actions } from "../../runbooks/actions/index.ts";
 import { admitDelivery, admitWaitingEpisode } from "../../runbooks/admit.ts";
 import { openApprovals } from "../../runbooks/approval/request.ts";
@@ -197,8 +197,4 @@ export async function stateOf(setup: Given): Promise<string | undefined> {
 export async function slotsOf(app: string, database: Database): Promise<number> {
   const key = `default/shop/deployment/${app}`;
   return (await database.query("SELECT 1 FROM breaker_slots WHERE app_key = $1", [key])).rowCount;
-}
-
-export function openTestDatabase(url: string): Database {
-  return openDatabase({ url, applicationName: "test", max: 20 }, silentLog);
 }

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import type { Database } from "../../lib/postgres.ts";
 import { killedBy } from "../../runbooks/kill-switch.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { given, openTestDatabase, stateOf, waitingRun } from "./given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, stateOf, waitingRun } from "./given.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

@@ -16,8 +16,8 @@ import type { RunDeps } from "../../runbooks/steps/step.ts";
 import { ClusterError } from "../../runbooks/types/cluster.ts";
 import type { Run } from "../../runbooks/types/run.ts";
 import { waitUntil } from "../fakes/fettle.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { given, openTestDatabase, slotsOf, stateOf, waitingRun } from "./given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, slotsOf, stateOf, waitingRun } from "./given.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

@@ -4,8 +4,8 @@ import { actionNames } from "../../runbooks/actions/index.ts";
 import { fixedPolicy } from "../../runbooks/policy/document.ts";
 import { parsePolicy } from "../../runbooks/policy/parse.ts";
 import type { Health } from "../../runbooks/types/verify.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { given, openTestDatabase, waitingRun } from "./given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, waitingRun } from "./given.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

@@ -7,15 +7,15 @@ import { alertmanagerAlerts } from "../../runbooks/adapters/alertmanager.ts";
 import { reconcile, reconcileUntil, type ListedAlert } from "../../runbooks/reconcile.ts";
 import { waitUntil } from "../fakes/fettle.ts";
 import { startAlertmanager } from "../servers/alertmanager.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { givenIntake, openIntakeDatabase } from "./given-intake.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { givenIntake } from "./given-intake.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = openIntakeDatabase(testDatabase.url);
+  database = openTestDatabase(testDatabase.url);
 });
 afterAll(async () => {
   await database.close();

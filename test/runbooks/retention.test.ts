@@ -4,15 +4,15 @@ import { silentLog } from "../../lib/log.ts";
 import type { Database } from "../../lib/postgres.ts";
 import { deleteExpired, retainUntil } from "../../runbooks/retention.ts";
 import { waitUntil } from "../fakes/fettle.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { givenIntake, openIntakeDatabase } from "./given-intake.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { givenIntake } from "./given-intake.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = openIntakeDatabase(testDatabase.url);
+  database = openTestDatabase(testDatabase.url);
 });
 afterAll(async () => {
   await database.close();

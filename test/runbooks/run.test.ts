@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Database } from "../../lib/postgres.ts";
 import { ClusterError } from "../../runbooks/types/cluster.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { given, openTestDatabase, slotsOf, stateOf, waitingRun, type Given } from "./given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given, slotsOf, stateOf, waitingRun, type Given } from "./given.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

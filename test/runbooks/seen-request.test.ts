@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Database } from "../../lib/postgres.ts";
 import { seenBefore } from "../../runbooks/seen-request.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { openTestDatabase } from "./given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

@@ -3,8 +3,8 @@ import { systemClock } from "../../lib/clock.ts";
 import { silentLog } from "../../lib/log.ts";
 import type { Database } from "../../lib/postgres.ts";
 import { sweepUntil } from "../../runbooks/sweep.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
-import { given, openTestDatabase } from "./given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { given } from "./given.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

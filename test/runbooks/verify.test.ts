@@ -9,9 +9,9 @@ import type { Health, Verifier } from "../../runbooks/types/verify.ts";
 import { parseQueries } from "../../runbooks/verify-queries.ts";
 import { verifyEffect, type Observation } from "../../runbooks/verify.ts";
 import { startFakePrometheus } from "../fakes/prometheus.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 import { startPrometheus, type Prometheus } from "../servers/prometheus.ts";
-import { given, openTestDatabase, waitingRun } from "./given.ts";
+import { given, waitingRun } from "./given.ts";
 
 const HEALTHY: Health = { kind: "healthy", text: "the metric is well" };
 const SICK: Health = { kind: "sick", text: "the metric is not well" };

@@ -15,8 +15,7 @@ import { startSlack } from "../fakes/slack.ts";
 import { startMailServer } from "../fakes/smtp.ts";
 import { HOSTILE_TEXTS } from "../fixtures/hostile-texts.ts";
 import { givenNotices, LINKS } from "../notify/given-notices.ts";
-import { openTestDatabase } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 
 const COMMON = { links: LINKS, internalHosts: ["127.0.0.1"] };
 const CASES = HOSTILE_TEXTS.map((text) => [text.slice(0, 40), text] as const);

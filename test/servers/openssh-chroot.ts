@@ -39,14 +39,26 @@ mount --bind "$PLACE/shadow" /etc/shadow
 mount --bind "$PLACE/group" /etc/group
 mount --bind "$PLACE/var-log" /var/log
 mount --bind "$PLACE/run" /run
+mount --bind "$PLACE/pam" /etc/pam.d/sshd
 exec "$@"`;
+
+/** How the server takes the password: as one, or as the answer to PAM's question (keyboard-interactive). */
+type Asking = "password" | "keyboard";
+
+/** What a machine that has its users in files asks, and nothing else. */
+const PAM = `auth required pam_unix.so
+account required pam_unix.so
+session required pam_permit.so
+`;
 
 /**
  * Starts a real sshd as banks and partners run it: a password logs in, and sessions are shut in a folder of root's.
  *
  * @throws Error when we are not root, which logins of others and a chroot need
  */
-export async function startChrootedSftpServer(): Promise<ChrootedSftpServer> {
+export async function startChrootedSftpServer(
+  asking: Asking = "password",
+): Promise<ChrootedSftpServer> {
   const place = await placeEngine("sshd", "shuts its users in a folder (ChrootDirectory)");
   const at = (name: string) => join(place.folder, name);
   const password = randomBytes(16).toString("base64url");
@@ -58,7 +70,8 @@ export async function startChrootedSftpServer(): Promise<ChrootedSftpServer> {
   await chown(join(root, FOLDER), UID, UID);
   await addUser(place.folder, password);
   const hostKey = await generateKey(place, "host_ed25519");
-  await writeFile(at("sshd_config"), sshdConfig(place.port, hostKey));
+  await writeFile(at("sshd_config"), sshdConfig(place.port, hostKey, asking));
+  await writeFile(at("pam"), PAM);
 
   const sshd = [programPath("SSHD"), "-D", "-e", "-f", at("sshd_config")];
   const server = await startServer({
@@ -98,15 +111,16 @@ async function addUser(folder: string, password: string): Promise<void> {
   }
 }
 
-function sshdConfig(port: number, hostKey: string): string {
+function sshdConfig(port: number, hostKey: string, asking: Asking): string {
+  const [password, keyboard] = asking === "password" ? ["yes", "no"] : ["no", "yes"];
   return `Port ${port}
 ListenAddress 127.0.0.1
 HostKey ${hostKey}
 PidFile none
-UsePAM no
+UsePAM ${keyboard}
 StrictModes yes
-PasswordAuthentication yes
-KbdInteractiveAuthentication no
+PasswordAuthentication ${password}
+KbdInteractiveAuthentication ${keyboard}
 PubkeyAuthentication no
 AllowUsers ${USERNAME}
 ChrootDirectory /run/jail

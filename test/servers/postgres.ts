@@ -3,6 +3,7 @@ import pg from "pg";
 import { initialisePostgres, postgresUrl, startPostgres } from "../../ops/test/postgres.ts";
 import { silentLog } from "../../lib/log.ts";
 import { migrate } from "../../lib/migrate.ts";
+import { openDatabase, type Database } from "../../lib/postgres.ts";
 import { fromRun, placeServer, programPath } from "./unprivileged.ts";
 
 const TEMPLATE = "fettle_template";
@@ -31,6 +32,15 @@ export async function createTestDatabase(): Promise<TestDatabase> {
         await admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
       }),
   };
+}
+
+/** Long enough for a machine that is busy with something else; what is to be refused in time is tested with services. */
+const PATIENCE_MS = 60_000;
+
+/** A test's own connections, or those of a part of the product that is tested without its service. */
+export function openTestDatabase(url: string, max = 20): Database {
+  const patience = { statementTimeoutMs: PATIENCE_MS, connectTimeoutMs: PATIENCE_MS };
+  return openDatabase({ url, applicationName: "test", max, ...patience }, silentLog);
 }
 
 /**

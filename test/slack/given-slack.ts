@@ -8,8 +8,7 @@ import { recordingLog, type RecordingLog } from "../fakes/recording-log.ts";
 import { startSlack, type FakeSlack } from "../fakes/slack.ts";
 import type { SlackMessage } from "../fakes/slack-methods.ts";
 import { givenNotices, LINKS, type GivenNotices } from "../notify/given-notices.ts";
-import { openTestDatabase } from "../runbooks/given.ts";
-import { createTestDatabase, type TestDatabase } from "../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../servers/postgres.ts";
 
 /** What every test of Slack's messages has: a database, a Slack, and dispatchers that are stopped again. */
 export interface SlackTest {

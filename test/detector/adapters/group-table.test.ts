@@ -5,10 +5,9 @@ import { LOCKS_END, openGroupTable } from "../../../detector/adapters/group-tabl
 import { openStore } from "../../../detector/adapters/postgres.ts";
 import type { GroupTable, HeldGroup } from "../../../detector/types/groups.ts";
 import { messageOf } from "../../../lib/error.ts";
-import { silentLog } from "../../../lib/log.ts";
-import { openDatabase, type Database } from "../../../lib/postgres.ts";
+import type { Database } from "../../../lib/postgres.ts";
 import { waitUntil } from "../../fakes/fettle.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 import { anomaly, MAILING } from "../given-anomaly.ts";
 
 const LONG_MS = 60_000;
@@ -17,7 +16,7 @@ let server: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   server = await createTestDatabase();
-  database = openDatabase({ url: server.url, applicationName: "test-detector" }, silentLog);
+  database = openTestDatabase(server.url);
 });
 afterAll(async () => {
   await database.close();

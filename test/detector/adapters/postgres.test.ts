@@ -2,9 +2,8 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { openStore } from "../../../detector/adapters/postgres.ts";
 import { openModel, trainDefaultModel } from "../../../detector/model.ts";
 import type { AnomalyStore } from "../../../detector/types/store.ts";
-import { silentLog } from "../../../lib/log.ts";
-import { openDatabase, type Database } from "../../../lib/postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import type { Database } from "../../../lib/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 import { anomaly, MAILING } from "../given-anomaly.ts";
 
 let server: TestDatabase;
@@ -12,7 +11,7 @@ let database: Database;
 let store: AnomalyStore;
 beforeAll(async () => {
   server = await createTestDatabase();
-  database = openDatabase({ url: server.url, applicationName: "test-detector" }, silentLog);
+  database = openTestDatabase(server.url);
   store = openStore(database);
 });
 afterAll(async () => {

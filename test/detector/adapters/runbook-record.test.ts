@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { openRunbookRecord } from "../../../detector/adapters/runbook-record.ts";
-import { silentLog } from "../../../lib/log.ts";
-import { openDatabase, type Database } from "../../../lib/postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import type { Database } from "../../../lib/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 
 const MINUTE = 60_000;
 const AT = Date.parse("2026-11-20T10:00:00Z");
@@ -12,7 +11,7 @@ let server: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   server = await createTestDatabase();
-  database = openDatabase({ url: server.url, applicationName: "test-record" }, silentLog);
+  database = openTestDatabase(server.url);
 });
 afterAll(async () => {
   await database.close();
@@ -158,7 +157,7 @@ test("other senders' alerts mask their workload until they resolve, or are forgo
 
 test("a database that has no runbooks has no such masks; one that hides them makes training fail", async () => {
   const other = await createTestDatabase();
-  const admin = openDatabase({ url: other.url, applicationName: "test-record" }, silentLog);
+  const admin = openTestDatabase(other.url);
   await admin.query("DROP TABLE runbooks_audit, breaker_slots, approvals, runs CASCADE");
 
   const none = await openRunbookRecord(admin).masks(RANGE);

@@ -9,9 +9,9 @@ import { openGuard, takeSlot } from "../../../runbooks/guard.ts";
 import type { BreakerState, BreakerView } from "../../../runbooks/types/breaker.ts";
 import { recordingLog } from "../../fakes/recording-log.ts";
 import { waitUntil } from "../../fakes/fettle.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 import { redisUrl, startPrivateRedis, type PrivateRedis } from "../../servers/redis.ts";
-import { given, openTestDatabase, waitingRun, type GivenChange } from "../given.ts";
+import { given, waitingRun, type GivenChange } from "../given.ts";
 
 type View = Awaited<ReturnType<typeof redisBreakerView>>;
 

@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Database, Queryable } from "../../../lib/postgres.ts";
 import { admitOthers } from "../../../runbooks/admit.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
-import { eventsOf, givenIntake, openIntakeDatabase, type GivenAlert } from "../given-intake.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import { eventsOf, givenIntake, type GivenAlert } from "../given-intake.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = openIntakeDatabase(testDatabase.url);
+  database = openTestDatabase(testDatabase.url);
 });
 afterAll(async () => {
   await database.close();

@@ -3,8 +3,7 @@ import fc from "fast-check";
 import type { Database } from "../../../lib/postgres.ts";
 import { closeEpisodes, openEpisodes } from "../../../runbooks/episode.ts";
 import type { ToldAlert } from "../../../runbooks/told.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
-import { openIntakeDatabase } from "../given-intake.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 
 const CASES = 10_000;
 const AT_ONCE = 500;
@@ -14,7 +13,7 @@ let database: Database;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = openIntakeDatabase(testDatabase.url);
+  database = openTestDatabase(testDatabase.url);
 });
 afterAll(async () => {
   await database.close();

@@ -2,15 +2,15 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import type { Database } from "../../../lib/postgres.ts";
 import { leaseRun, LeaseLost, moveRun } from "../../../runbooks/ledger.ts";
 import type { Run } from "../../../runbooks/types/run.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
-import { eventsOf, givenIntake, openIntakeDatabase } from "../given-intake.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import { eventsOf, givenIntake } from "../given-intake.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
-  database = openIntakeDatabase(testDatabase.url);
+  database = openTestDatabase(testDatabase.url);
 });
 afterAll(async () => {
   await database.close();

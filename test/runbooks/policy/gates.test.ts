@@ -7,8 +7,8 @@ import { switchOff, switchOn } from "../../../runbooks/kill-switch.ts";
 import { fixedPolicy } from "../../../runbooks/policy/document.ts";
 import { parsePolicy } from "../../../runbooks/policy/parse.ts";
 import type { PolicySource } from "../../../runbooks/types/policy.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
-import { given, openTestDatabase, stateOf, waitingRun, type Given } from "../given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import { given, stateOf, waitingRun, type Given } from "../given.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

@@ -2,8 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import type { Database } from "../../../lib/postgres.ts";
 import { parsePolicy } from "../../../runbooks/policy/parse.ts";
 import { recordPolicy, storedPolicy } from "../../../runbooks/policy/versions.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
-import { openTestDatabase } from "../given.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;
