@@ -5,11 +5,15 @@ import { buttonValue } from "../../runbooks/approval/links.ts";
 import { waitUntil } from "../fakes/fettle.ts";
 import type { signedClick } from "../fakes/slack-click.ts";
 import { startSlack, type FakeSlack } from "../fakes/slack.ts";
-import { APPROVAL_SECRET, frame, post, type GivenService } from "../runbooks/given-service.ts";
+import { APPROVAL_SECRET, post, type GivenService } from "../runbooks/given-service.ts";
 import {
   clickFor,
+  denialsOf,
   givenSlackService,
+  placeMessage,
+  toldInSlack,
   valueOfButton,
+  waitingQuestion,
   type ClickChange,
   type Question,
 } from "./given-clicks.ts";
@@ -33,28 +37,13 @@ async function asked(): Promise<Question> {
   slack.broken.set("chat.postMessage", { error: "is_archived" });
   slack.broken.set("views.open", { error: "expired_trigger_id" });
   const question = await waiting();
-  await service.database.query(
-    "UPDATE approvals SET channel = 'C0FETTLE', message_ts = '1795240000.000001' WHERE run_id = $1",
-    [question.runId],
-  );
+  await placeMessage(question, service);
   return question;
 }
 
 async function waiting(): Promise<Question> {
   apps += 1;
-  const app = `app-${apps}`;
-  await post(service, frame({ app }));
-  const find = async () =>
-    (
-      await service.database.query<{ id: string }>(
-        "SELECT id FROM runs WHERE app = $1 AND state = 'approval_pending'",
-        [app],
-      )
-    ).rows[0]?.id;
-  await waitUntil("the question", async () => (await find()) !== undefined);
-  const runId = (await find()) ?? "";
-  const approval = await findApproval(runId, service.database);
-  return { runId, approvalId: approval?.id ?? "", planHash: approval?.planHash ?? "" };
+  return waitingQuestion(service, `app-${apps}`);
 }
 
 function clickOn(question: Question, user: string, change: ClickChange = {}) {
@@ -73,20 +62,9 @@ async function stateOf({ runId }: Question): Promise<string | undefined> {
   return rows[0]?.state;
 }
 
-async function deniedOf({ runId }: Question): Promise<readonly string[]> {
-  const { rows } = await service.database.query<{ why: string }>(
-    "SELECT detail->>'why' AS why FROM runbooks_audit WHERE run_id = $1 AND event = 'approval_denied' ORDER BY id",
-    [runId],
-  );
-  return rows.map(({ why }) => why);
-}
+const deniedOf = async (question: Question) => denialsOf(question, service);
 
-/** What the person was told, once it has come. */
-async function told(text: string): Promise<void> {
-  await waitUntil(`"${text}" in Slack`, async () =>
-    slack.calls("response_url").some(({ body }) => String(body["text"]).includes(text)),
-  );
-}
+const told = async (text: string) => toldInSlack(slack, text);
 
 test("the buttons of the message that Slack was sent decide, and are gone afterwards", async () => {
   const question = await waiting();

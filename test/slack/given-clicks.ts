@@ -6,6 +6,7 @@ import { signedClick } from "../fakes/slack-click.ts";
 import type { FakeSlack } from "../fakes/slack.ts";
 import {
   APPROVAL_SECRET,
+  frame,
   givenService,
   post,
   type GivenService,
@@ -36,6 +37,55 @@ export async function givenSlackService(
     RUNBOOK_CIRCUIT_MAX_HOURLY: "1000",
     RUNBOOK_CIRCUIT_MAX_DAILY: "1000",
   });
+}
+
+/** A run that waits for its answer, wherever it is asked for. */
+export async function waitingQuestion(
+  service: Pick<GivenService, "url" | "database">,
+  app: string,
+): Promise<Question> {
+  await post(service, frame({ app }));
+  const find = async () =>
+    (
+      await service.database.query<{ id: string }>(
+        "SELECT id FROM runs WHERE app = $1 AND state = 'approval_pending'",
+        [app],
+      )
+    ).rows[0]?.id;
+  await waitUntil("the question", async () => (await find()) !== undefined);
+  const runId = (await find()) ?? "";
+  const approval = await findApproval(runId, service.database);
+  return { runId, approvalId: approval?.id ?? "", planHash: approval?.planHash ?? "" };
+}
+
+/** As if the question stood in Slack: the test says itself where its buttons are. */
+export async function placeMessage(
+  { runId }: Question,
+  { database }: Pick<GivenService, "database">,
+): Promise<void> {
+  await database.query(
+    "UPDATE approvals SET channel = 'C0FETTLE', message_ts = '1795240000.000001' WHERE run_id = $1",
+    [runId],
+  );
+}
+
+/** Why people's answers were refused, in order. */
+export async function denialsOf(
+  { runId }: Question,
+  { database }: Pick<GivenService, "database">,
+): Promise<readonly string[]> {
+  const { rows } = await database.query<{ why: string }>(
+    "SELECT detail->>'why' AS why FROM runbooks_audit WHERE run_id = $1 AND event = 'approval_denied' ORDER BY id",
+    [runId],
+  );
+  return rows.map(({ why }) => why);
+}
+
+/** What a person was told, once it has come. */
+export async function toldInSlack(slack: FakeSlack, text: string): Promise<void> {
+  await waitUntil(`"${text}" in Slack`, async () =>
+    slack.calls("response_url").some(({ body }) => String(body["text"]).includes(text)),
+  );
 }
 
 /** A run whose message, with its buttons, stands in Slack. @param body the alert that opens it */

@@ -1,13 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
-import { findApproval } from "../../runbooks/approval/answer.ts";
 import { waitUntil } from "../fakes/fettle.ts";
 import { signedSubmission } from "../fakes/slack-click.ts";
 import { startSlack, type FakeSlack } from "../fakes/slack.ts";
-import { frame, post, type GivenService } from "../runbooks/given-service.ts";
+import { post, type GivenService } from "../runbooks/given-service.ts";
 import {
   clickFor,
+  denialsOf,
   givenSlackService,
+  placeMessage,
   SIGNING_SECRET,
+  toldInSlack,
+  waitingQuestion,
   type ClickChange,
   type Question,
 } from "./given-clicks.ts";
@@ -32,23 +35,9 @@ afterAll(async () => {
 
 async function asked(): Promise<Question> {
   apps += 1;
-  const app = `app-${apps}`;
-  await post(service, frame({ app }));
-  const find = async () =>
-    (
-      await service.database.query<{ id: string }>(
-        "SELECT id FROM runs WHERE app = $1 AND state = 'approval_pending'",
-        [app],
-      )
-    ).rows[0]?.id;
-  await waitUntil("the question", async () => (await find()) !== undefined);
-  const runId = (await find()) ?? "";
-  await service.database.query(
-    "UPDATE approvals SET channel = 'C0FETTLE', message_ts = '1795240000.000001' WHERE run_id = $1",
-    [runId],
-  );
-  const approval = await findApproval(runId, service.database);
-  return { runId, approvalId: approval?.id ?? "", planHash: approval?.planHash ?? "" };
+  const question = await waitingQuestion(service, `app-${apps}`);
+  await placeMessage(question, service);
+  return question;
 }
 
 async function send({ body, headers }: ReturnType<typeof signedSubmission>): Promise<Response> {
@@ -83,19 +72,9 @@ async function answerOf({ runId }: Question) {
 
 const PENDING = { state: "pending", by: null, reason: null };
 
-async function deniedOf({ runId }: Question): Promise<readonly string[]> {
-  const { rows } = await service.database.query<{ why: string }>(
-    "SELECT detail->>'why' AS why FROM runbooks_audit WHERE run_id = $1 AND event = 'approval_denied' ORDER BY id",
-    [runId],
-  );
-  return rows.map(({ why }) => why);
-}
+const deniedOf = async (question: Question) => denialsOf(question, service);
 
-async function told(text: string): Promise<void> {
-  await waitUntil(`"${text}" in Slack`, async () =>
-    slack.calls("response_url").some(({ body }) => String(body["text"]).includes(text)),
-  );
-}
+const told = async (text: string) => toldInSlack(slack, text);
 
 test("Reject asks for a reason, and rejects with it when the dialog is sent", async () => {
   const question = await asked();
