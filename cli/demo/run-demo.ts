@@ -1,6 +1,5 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { systemClock, type Clock } from "../../lib/clock.ts";
 import { hasCode } from "../../lib/error.ts";
 import { startEmbeddedPostgres } from "../../lib/embedded-postgres.ts";
 import { StopStack } from "../../lib/lifecycle.ts";
@@ -10,7 +9,7 @@ import { Secret } from "../../lib/secret.ts";
 import { startServices } from "../all.ts";
 import type { Context } from "../context.ts";
 import { CommandFailure, EXIT } from "../exit-code.ts";
-import { acceleratedClock } from "./clock.ts";
+import { acceleratedClock, type AcceleratedClock } from "./clock.ts";
 import { demoEnvironment } from "./environment.ts";
 import { makeKeys } from "./keys.ts";
 import { startKubernetes, type Kubernetes } from "./kubernetes.ts";
@@ -23,16 +22,18 @@ import { watchAnomalies } from "./anomaly-watch.ts";
 import { awaitAnomaly } from "./steps/detect.ts";
 import { showOutcome } from "./steps/outcome.ts";
 import { awaitPlan } from "./steps/plan.ts";
+import { waitFor } from "./wait.ts";
 import type { DemoOptions, DemoWorld } from "./world.ts";
 
 const STEPS = 8;
 /** One minute of metrics takes a quarter of a second: the incident comes within seconds, and each cycle can still be seen. */
 const RATE = 240;
 const MINUTE_MS = 60_000;
-/** The built-in incident begins this long after the detector's clock starts. */
+/** The built-in incident begins this long after the detector's clock starts, which waits until the detector knows the past. */
 const INCIDENT_AFTER_MS = 15 * MINUTE_MS;
 /** With a real Prometheus the last hours are lived through again. */
 const REPLAY_MS = 2 * 60 * MINUTE_MS;
+const PAST_SECONDS = 90;
 
 /**
  * The main job, for a newcomer's eyes: database → source → services → anomaly → plan → approval → dry run → proof. Every
@@ -128,6 +129,10 @@ async function startWorld(options: DemoOptions, start: Start): Promise<DemoWorld
   stack.add("services", async () => services.stop());
   for (const [name, url] of Object.entries(services.urls))
     narrator.say(`${name.padEnd(10)} ${url}`);
+  await waitFor("the past of the metrics", PAST_SECONDS, async () =>
+    Promise.resolve(anomalies.backfilled.size > 0 || undefined),
+  );
+  clock.run();
   return { context, options, log, narrator, keys, kubernetes, clock, services, anomalies };
 }
 
@@ -136,14 +141,14 @@ async function startSource({
   context,
   narrator,
   stack,
-}: Start): Promise<{ promUrl: string; clock: Clock }> {
+}: Start): Promise<{ promUrl: string; clock: AcceleratedClock }> {
   const real = context.env["PROM_URL"];
+  const begin = new Date(Math.floor((Date.now() - REPLAY_MS) / MINUTE_MS) * MINUTE_MS);
+  const clock = acceleratedClock(begin, RATE);
   if (real !== undefined && real !== "") {
     narrator.say(`Prometheus at ${real}: its last two hours, ${RATE} times as fast`);
-    return { promUrl: real, clock: acceleratedClock(new Date(Date.now() - REPLAY_MS), RATE) };
+    return { promUrl: real, clock };
   }
-  const begin = new Date(systemClock.now().getTime() - REPLAY_MS);
-  const clock = acceleratedClock(begin, RATE);
   const scenario = shopScenario(new Date(begin.getTime() + INCIDENT_AFTER_MS));
   const source = await startDemoPrometheus(scenario.series, clock);
   stack.add("metrics source", async () => source.stop());

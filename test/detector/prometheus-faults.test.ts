@@ -83,7 +83,8 @@ const faults: readonly (readonly [string, FakeFault, kind: string, words: string
 test.each(faults)(
   "while Prometheus %s, that metric is said to fail, nothing is absent, and no minute is lost",
   async (_name, fault, kind, words) => {
-    const world = await given({ PROM_TIMEOUT_SECONDS: "1" });
+    // Only what never comes is not waited for: a busy machine takes seconds to unpack what it refuses.
+    const world = await given({ PROM_TIMEOUT_SECONDS: fault === "hang" ? "1" : "60" });
     const { url, prometheus } = world;
     const before = await scored(url, "latency_p99");
     prometheus.broken.set("x", fault);
@@ -107,7 +108,6 @@ test.each(faults)(
     expect(await scored(url, "latency_p99")).toBe(await scored(url, "other"));
     expect(world.anomalies).toEqual([]);
   },
-  60_000,
 );
 
 test("an incident that began while nobody could be asked is found by the first answer", async () => {

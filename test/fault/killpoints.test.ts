@@ -51,8 +51,12 @@ const KILL_POINT_WITHOUT_ANSWER = "after-approval_pending";
 /** Reached only where the diagnostics have a store to go to. */
 const KILL_POINT_OF_UPLOADS = "collect-uploading";
 
+/** A takeover after a kill takes up to 35 s, and five of these services start at once. */
+const PATIENCE_MS = 150_000;
+
 async function waitForState(world: World, state: string): Promise<void> {
-  await waitUntil(`the run to be ${state}`, async () => (await world.runState()) === state);
+  const isSo = async () => (await world.runState()) === state;
+  await waitUntil(`the run to be ${state}`, isSo, PATIENCE_MS);
 }
 
 /** The way of a remediation as those outside see it: they only repeat what was not answered. */
