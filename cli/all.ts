@@ -45,6 +45,7 @@ export async function startAll(env: Environment): Promise<number> {
     ...env,
     AIOPS_WEBHOOK_SECRET: webhookSecret.reveal(),
     ...sealingOf(env, own, folder),
+    HYPERVISOR_RECORDINGS_DIR: env["HYPERVISOR_RECORDINGS_DIR"] ?? join(folder, "recordings"),
   };
   await readEveryConfig({
     AIOPS_DATABASE_URL: own.databaseUrl?.reveal() ?? PLACEHOLDER_URL,

@@ -27,7 +27,9 @@ export class BackupDelivery {
       } catch (error) {
         this.#failures.push(error);
         this.#sent.delete(destination);
-        if (await isWithoutManifest(destination, parcel)) await withdrawFrom(destination, sent);
+        const isGone = await removeOurs(destination, parcel);
+        // Without its manifest it is no backup; with one that stays, what is listed as a backup is to be one.
+        if (isGone || backupOf(parcel.name) === undefined) await withdrawFrom(destination, sent);
       }
     }
     await rm(parcel.path, { force: true });
@@ -56,11 +58,11 @@ async function withdrawFrom(destination: Destination, names: readonly string[]):
 }
 
 /**
- * Whether the place has no manifest of ours. An upload may fail when the file has its name already: a manifest goes away first,
- * and where nobody can say, or it stays, its parts stay too, so that what is listed as a backup is one.
+ * Takes away a file whose upload failed when it had its name already. What has other bytes than ours may be somebody else's.
+ *
+ * @returns whether the place does not have it; false also where nobody can say
  */
-async function isWithoutManifest(destination: Destination, file: Parcel): Promise<boolean> {
-  if (backupOf(file.name) === undefined) return true;
+async function removeOurs(destination: Destination, file: Parcel): Promise<boolean> {
   const copy = `${file.path}.there`;
   try {
     if (!(await destination.has(file.name))) return true;

@@ -5,10 +5,9 @@ import { sealUnder } from "../lib/envelope/seal-under.ts";
 import { failpoint } from "../lib/failpoint.ts";
 import type { Log } from "../lib/log.ts";
 import { buildFile, findBuilt, type Layer, type Tap } from "./build.ts";
-import { jsonLines } from "./json-lines.ts";
 import { KEPT_AT, tapsOf } from "./keep.ts";
 import { partNames, type Output, type Sealing } from "./outputs.ts";
-import { Reading } from "./reading.ts";
+import { PartReader } from "./part-content.ts";
 import type {
   Artifact,
   BuiltFile,
@@ -56,16 +55,14 @@ export async function buildParts(
   const { files, kept } = await readyParts(plan, output, known, deps);
   const before = known.parts[files.length - 1];
   if (before?.isLast === true) return [...files, ...kept];
-  const reading = new Reading(session, plan, before, deps);
-  try {
+  const { form } = output;
+  await PartReader.use(session, plan, { before, form }, deps, async (reader) => {
     for (let part = files.length + 1; ; part++) {
       const target = targetOf(plan, part, output, deps);
-      const { file, copies, summary } = await buildPart(reading, plan, target, deps);
-      refuseChangedRows(plan, summary, known.parts[part - 1], output);
-      if (output.form === "csv") {
-        known.parts[part - 1] = summary;
-        await session.recordPart(plan, summary);
-      }
+      const { file, copies, summary } = await buildPart(reader, plan, target, deps);
+      refuseChangedRows(plan, summary, known.parts[part - 1]);
+      known.parts[part - 1] = summary;
+      await session.recordPart(plan, summary);
       for (const each of [file, ...copies]) {
         known.builds.push(each);
         await session.recordBuild(plan, each);
@@ -75,11 +72,8 @@ export async function buildParts(
       await failpoint("export-part-built");
       if (summary.isLast) break;
     }
-    await reading.finish();
-    return [...files, ...kept];
-  } finally {
-    await reading.close();
-  }
+  });
+  return [...files, ...kept];
 }
 
 interface Target {
@@ -146,37 +140,38 @@ function asPartFile(
 }
 
 async function buildPart(
-  reading: Reading,
+  reader: PartReader,
   plan: ExportPlan,
   target: Target,
   deps: BuildDeps,
 ): Promise<{ file: BuiltFile; copies: readonly BuiltFile[]; summary: PlannedPart }> {
   const { part, output, inner, outer, path, taps } = target;
-  deps.onProgress({ stage: "wrap", rows: reading.rows, bytes: reading.bytes });
+  const { rows: rowsBefore, bytes: bytesBefore } = reader.progress;
+  deps.onProgress({ stage: "wrap", rows: rowsBefore, bytes: bytesBefore });
   // Before any row is read: a key service that is down costs nothing then.
   const layers = await layersOf(plan, inner, output, deps);
-  deps.onProgress({ stage: "build", rows: reading.rows, bytes: reading.bytes });
-  const csv = reading.part();
-  const { file: built, kept } = await buildFile(
-    output.form === "csv" ? csv : jsonLines(csv, plan.formula),
-    {
-      name: outer,
-      path,
-      layers,
-      taps,
-      signal: deps.signal,
-      onBytes: (bytes) => {
-        deps.onProgress({ stage: "build", rows: reading.rowsRead, bytes: reading.bytes + bytes });
-      },
+  deps.onProgress({ stage: "build", rows: rowsBefore, bytes: bytesBefore });
+  const content = reader.part(part);
+  const { file: built, kept } = await buildFile(content.bytes, {
+    name: outer,
+    path,
+    layers,
+    taps,
+    signal: deps.signal,
+    onBytes: (bytes) => {
+      const rows = reader.progress.rowsRead;
+      deps.onProgress({ stage: "build", rows, bytes: bytesBefore + bytes });
     },
-  );
-  const { rows, last, isLast } = reading.ended(built.plaintextBytes);
-  const { plaintextBytes: bytes, plaintextSha256: sha256 } = built;
+  });
+  const { rows, last, isLast, bytes, sha256 } = content.summary({
+    bytes: built.plaintextBytes,
+    sha256: built.plaintextSha256,
+  });
   const summary = { part, rows, bytes, sha256, last: last ?? plan.range.last, isLast };
   return {
     file: { ...built, rows },
     copies: kept.map((copy) => ({ ...copy, rows })),
-    summary: { ...summary, tree: reading.treeState },
+    summary: { ...summary, tree: reader.treeState },
   };
 }
 
@@ -203,22 +198,11 @@ function refuseChangedRows(
   { exportId }: ExportPlan,
   now: PlannedPart,
   earlier: PlannedPart | undefined,
-  { form }: Output,
 ): void {
-  if (earlier === undefined) return;
-  const isSame = form === "csv" ? now.sha256 === earlier.sha256 : sameRows(now, earlier);
-  if (isSame) return;
+  if (earlier === undefined || now.sha256 === earlier.sha256) return;
   throw new Error(
     `export ${exportId}: its rows are not those of its first attempt (part ${now.part}: SHA-256 ${earlier.sha256}, ` +
       `now ${now.sha256}). Audit rows were changed, or another version of the exporter built it; ` +
       "delete its rows in audit_export_parts, audit_export_builds and audit_export_receipts to accept the present rows",
-  );
-}
-
-function sameRows(now: PlannedPart, earlier: PlannedPart): boolean {
-  return (
-    now.rows === earlier.rows &&
-    now.last.id === earlier.last.id &&
-    now.tree?.edge.join() === earlier.tree?.edge.join()
   );
 }

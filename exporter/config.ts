@@ -26,6 +26,9 @@ import { distantBuckets, namedBuckets, storeProblems, storesShape } from "./conf
 /** 2147 million bytes are just below the 2^31 - 17 that the decryption guide's Python can open. */
 const PART_MEGABYTES_MAX = 2147;
 
+/** A control character of one byte is six in JSON: an archive of both stays below that limit whatever the rows are. */
+const ARCHIVED_MEGABYTES_MAX = 300;
+
 /** Armor makes a file a third larger, and its envelope must still be one that the guide opens. */
 const ARMORED_MEGABYTES_MAX = 1500;
 
@@ -85,7 +88,7 @@ export const shape = {
     "AUDIT_JSONL",
     flag,
     false,
-    "write the rows as JSON lines too, in other files",
+    "each file is a ZIP archive of the CSV and the same rows as JSON lines",
   ),
   signingKeyFile: optional(
     "AUDIT_SIGNING_KEY_FILE",
@@ -184,6 +187,7 @@ export function readExporterConfig(env: Environment): ExporterConfig {
   const problems = [
     ...nameProblems(config),
     ...encryptionProblems(config),
+    ...archiveProblems(config),
     ...keepProblems(config),
     ...sftpProblems(config),
     ...storeProblems(config),
@@ -253,6 +257,14 @@ function armorProblems(config: ExporterConfig): string[] {
     );
   }
   return problems;
+}
+
+function archiveProblems({ jsonl, partMegabytes }: ExporterConfig): string[] {
+  return jsonl && partMegabytes > ARCHIVED_MEGABYTES_MAX
+    ? [
+        `AUDIT_MAX_PART_MB: must be at most ${ARCHIVED_MEGABYTES_MAX} with AUDIT_JSONL, got ${partMegabytes}`,
+      ]
+    : [];
 }
 
 function sftpProblems(config: ExporterConfig): string[] {

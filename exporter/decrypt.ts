@@ -9,6 +9,7 @@ import { EnvelopeError } from "../lib/envelope/scan.ts";
 import type { KeyWrapper } from "../lib/envelope/types.ts";
 import { messageOf } from "../lib/error.ts";
 import { createMeter } from "../lib/meter.ts";
+import type { Content } from "./content.ts";
 import { decryptWith, readPrivateKeysFrom } from "./open-pgp.ts";
 import { writeWhole } from "./safe-file.ts";
 
@@ -82,14 +83,11 @@ export async function decrypt(request: DecryptRequest, deps: DecryptDeps): Promi
   }
 }
 
-/**
- * The plaintext of a sealed file as a stream, for a check that needs no file of it; undefined when the keys do not open all of
- * it. Authentic only once it has ended without an error.
- */
+/** The plaintext of a sealed file, for a check that needs no file of it; undefined when the keys do not open all of it. */
 export async function openPlaintext(
   request: DecryptRequest,
   deps: DecryptDeps,
-): Promise<AsyncIterable<Uint8Array> | undefined> {
+): Promise<Content | undefined> {
   const keys = await readPgpKeys(request);
   const kind = await kindOf(request.file);
   if (kind === "envelope" && deps.wrappers.length === 0) return undefined;
@@ -99,19 +97,15 @@ export async function openPlaintext(
     opened.forget();
     return undefined;
   }
-  return streamOf(opened);
+  return { read: () => streamOf(opened), forget: opened.forget };
 }
 
-async function* streamOf({ streams, forget }: Opened): AsyncGenerator<Uint8Array> {
+async function* streamOf({ streams }: Opened): AsyncGenerator<Uint8Array> {
   const pipe = new PassThrough();
   const done = run([...streams(), pipe]);
   done.catch(() => undefined); // reported below, and by the pipe's own error
-  try {
-    yield* pipe;
-    await done;
-  } finally {
-    forget();
-  }
+  yield* pipe;
+  await done;
 }
 
 async function openLayers(

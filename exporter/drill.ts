@@ -3,7 +3,9 @@ import { unlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import { messageOf } from "../lib/error.ts";
+import type { Content } from "./content.ts";
 import { hashFile } from "./hash-file.ts";
+import { rowsIn } from "./part-rows.ts";
 import { rowsProblem } from "./prove-rows.ts";
 import type { Archive, Destination, StoredFile } from "./types.ts";
 
@@ -14,8 +16,8 @@ export interface DrillKey {
   canOpen(name: string): boolean;
   /** The SHA-256 of the plaintext; undefined when there is a layer inside that this key is not for. @throws */
   open(path: string): Promise<string | undefined>;
-  /** The same plaintext as a stream; undefined likewise. */
-  rows(path: string): Promise<AsyncIterable<Uint8Array> | undefined>;
+  /** The same plaintext, to be read again; undefined likewise. */
+  content(path: string): Promise<Content | undefined>;
 }
 
 export interface DrillDeps {
@@ -86,14 +88,19 @@ async function rehearse(
 async function problemOf(
   key: DrillKey,
   path: string,
-  { exportId, sha256, plaintextSha256 }: SealedFile,
+  { name, exportId, sha256, plaintextSha256 }: SealedFile,
   { archive }: DrillDeps,
 ): Promise<string | undefined> {
   if ((await hashFile(path)).sha256 !== sha256) return "holds other bytes than were stored";
   const opened = await key.open(path);
   if (opened === undefined) return undefined;
   if (opened !== plaintextSha256) return "opens to other rows than were exported";
-  const proof = await archive.proofOf(exportId, plaintextSha256);
-  const rows = proof === undefined ? undefined : await key.rows(path);
-  return proof === undefined || rows === undefined ? undefined : rowsProblem(rows, proof);
+  const proof = await archive.proofOf(exportId, name);
+  const content = proof === undefined ? undefined : await key.content(path);
+  if (proof === undefined || content === undefined) return undefined;
+  try {
+    return await rowsProblem(await rowsIn(name, content), proof);
+  } finally {
+    content.forget();
+  }
 }

@@ -1,10 +1,9 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { listBackups } from "./backup-keep.ts";
 import { manifestNames } from "./backup-manifest.ts";
 import { readBackup, type FoundBackup, type FindDeps } from "./find-backup.ts";
 import type { Destination } from "./types.ts";
-import { makeRestoreFolder } from "./work-folder.ts";
+import { withRestoreFolder } from "./work-folder.ts";
 
 export interface FetchDeps extends FindDeps {
   /** Private, with room for the whole backup. */
@@ -27,16 +26,13 @@ export async function withFetchedBackup<T>(
   work: (found: FoundBackup) => Promise<T>,
 ): Promise<T> {
   const wanted = name === LATEST ? await newestOf(destination) : name;
-  const folder = await makeRestoreFolder(deps.workFolder);
-  try {
+  return withRestoreFolder(deps.workFolder, async (folder) => {
     await fetchManifest(destination, wanted, folder);
     const found = await readBackup(join(folder, wanted), deps);
     for (const part of found.manifest.parts)
       await destination.download(part.name, join(folder, part.name));
-    return await work(found);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+    return work(found);
+  });
 }
 
 async function newestOf(destination: Destination): Promise<string> {

@@ -2,8 +2,7 @@ import { COLUMN_NAMES, isFormulaColumn, isNeutralised } from "./csv.ts";
 import type { FormulaRule } from "./types.ts";
 
 /**
- * The same rows as JSON lines: an object for each row with all columns, values raw (without the formula rule's apostrophe).
- * `detail` stands as the JSON it is, byte for byte; everything else is a text or null, also ids, which are 64-bit.
+ * The same rows as JSON lines; see {@link linesOf}.
  *
  * @param csv pieces that end at row ends, the header first
  */
@@ -14,26 +13,40 @@ export async function* jsonLines(
   let isHeader = true;
   for await (const piece of csv) {
     if (isHeader) isHeader = false;
-    else
-      yield Buffer.from(
-        [...recordsOf(piece.toString("utf8"))].map((row) => lineOf(row, formula)).join(""),
-      );
+    else yield linesOf(piece, formula);
   }
 }
 
-function lineOf(values: readonly (string | null)[], formula: FormulaRule): string {
-  const members = values.map((value, index) => {
-    const name = COLUMN_NAMES[index] ?? "";
-    const raw = rawValue(value, index, formula);
-    const json = name === "detail" && raw !== null ? raw : JSON.stringify(raw);
-    return `${JSON.stringify(name)}:${json}`;
-  });
-  return `{${members.join(",")}}\n`;
+/**
+ * An object for each row with all columns, values raw (without the formula rule's apostrophe). `detail` stands as the JSON it is,
+ * byte for byte; everything else is a text or null, also ids, which are 64-bit.
+ *
+ * @param csv whole rows, without the header
+ */
+export function linesOf(csv: Buffer, formula: FormulaRule): Buffer {
+  let lines = "";
+  for (const row of recordsOf(csv.toString("utf8"))) lines += lineOf(row, formula);
+  return Buffer.from(lines);
 }
 
+/** What stands before each value. */
+const KEYS = COLUMN_NAMES.map((name, index) => `${index === 0 ? "{" : ","}"${name}":`);
+const DETAIL = COLUMN_NAMES.indexOf("detail");
+
+function lineOf(values: readonly (string | null)[], formula: FormulaRule): string {
+  let line = "";
+  for (const [index, value] of values.entries()) {
+    const raw = rawValue(value, index, formula);
+    line += (KEYS[index] ?? "") + (index === DETAIL && raw !== null ? raw : JSON.stringify(raw));
+  }
+  return `${line}}\n`;
+}
+
+const APOSTROPHE = "'";
+
 function rawValue(value: string | null, index: number, formula: FormulaRule): string | null {
-  const isShown = value !== null && formula === "escape" && isFormulaColumn(index);
-  return isShown && isNeutralised(value) ? value.slice(1) : value;
+  if (value?.[0] !== APOSTROPHE || formula === "off" || !isFormulaColumn(index)) return value;
+  return isNeutralised(value) ? value.slice(1) : value;
 }
 
 /** The records of a text that ends at a row end. An unquoted empty field is NULL. */

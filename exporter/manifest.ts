@@ -4,6 +4,7 @@ import { sha256Hex } from "../lib/canonical.ts";
 import { MerkleTree } from "../lib/merkle.ts";
 import { signNote, verifyNote, type NoteVerifier } from "../lib/signed-note.ts";
 import { COLUMN_NAMES } from "./csv.ts";
+import type { Form } from "./name.ts";
 import type { ChainHead, ExportPlan, PlannedPart, Position, SignedManifest } from "./types.ts";
 
 /** Who signs manifests; the name stands in each note. */
@@ -43,7 +44,8 @@ const schema = z.object({
     z.object({
       name: z.string(),
       part: count.positive(),
-      form: z.enum(["csv", "jsonl"]),
+      /** Files of JSON lines by themselves were made by earlier versions. */
+      form: z.enum(["csv", "zip", "jsonl"]),
       bytes: count,
       sha256: hex64,
       /** A copy that stayed on the exporter's machine: elsewhere it is not missing. */
@@ -70,7 +72,7 @@ export interface VerifiedManifest {
 export interface ListedFile {
   readonly name: string;
   readonly part: number;
-  readonly form: "csv" | "jsonl";
+  readonly form: Form;
   readonly bytes: number;
   readonly sha256: string;
   readonly kept?: true;
@@ -151,10 +153,10 @@ export function looksLikeManifest(head: string): boolean {
   return /^\{\s*"format":\s*"fettle-audit-manifest\//.test(head);
 }
 
-/** The root that a manifest of our own record names. Its signature is not looked at. */
-export function rootOf(note: string): string {
+/** A manifest of our own record. Its signature is not looked at. */
+export function readOwnManifest(note: string): Manifest {
   const text = note.slice(0, note.lastIndexOf("\n\n") + 1);
-  return schema.parse(JSON.parse(text)).merkle.root;
+  return schema.parse(JSON.parse(text));
 }
 
 /**

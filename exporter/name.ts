@@ -14,13 +14,19 @@ export function* namesOf(cutoff: Date): Generator<string> {
   for (let n = 2; n <= EXPORTS_PER_DAY_MAX; n++) yield `audit-${day}.${n}.csv`;
 }
 
-/** The form of the rows in a file: CSV, or JSON lines beside it on request. */
-export type Form = "csv" | "jsonl";
+/** What a file holds before it is sealed: the rows as CSV, or an archive with them as CSV and as JSON lines. */
+export type Form = "csv" | "zip";
 
 /** The name of a part before it is sealed: `audit-20251121.csv`, then `audit-20251121.part002.csv`. */
 export function partName(exportName: string, part: number, form: Form): string {
   const stem = exportName.replace(/\.csv$/, "");
   return part === 1 ? `${stem}.${form}` : `${stem}.part${String(part).padStart(3, "0")}.${form}`;
+}
+
+/** What is in the archive of this name: it hides what the archive's own name hides. */
+export function memberNames(archive: string): { readonly csv: string; readonly jsonl: string } {
+  const stem = archive.replace(/\.zip$/, "");
+  return { csv: `${stem}.csv`, jsonl: `${stem}.jsonl` };
 }
 
 export function manifestName(exportName: string): string {
@@ -31,7 +37,7 @@ export function manifestName(exportName: string): string {
 export function storedName(clear: string, salt: string | undefined): string {
   if (salt === undefined) return clear;
   const mask = createHmac("sha256", salt).update(clear).digest("hex").slice(0, MASK_HEX_DIGITS);
-  return `${mask}${/\.(csv|jsonl|manifest\.note)$/.exec(clear)?.[0] ?? ""}`;
+  return `${mask}${/\.(csv|zip|manifest\.note)$/.exec(clear)?.[0] ?? ""}`;
 }
 
 export interface Layers {

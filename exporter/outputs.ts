@@ -19,7 +19,7 @@ export interface Sealing {
   readonly wrapRules: WrapRules;
   /** Zstandard before encryption. */
   readonly compressed: boolean;
-  /** JSON lines beside the CSV. */
+  /** Each file is an archive of the CSV and the same rows as JSON lines. */
   readonly jsonl: boolean;
   readonly filenameSalt: string | undefined;
   /** What stays beside the sealed files because somebody asked for it. */
@@ -31,18 +31,16 @@ export interface Output {
   readonly form: Form;
   readonly recipients: readonly Recipient[];
   readonly layers: Layers;
-  /** Of its form: the plaintext, which is the same for all circles, is kept once. */
+  /** The plaintext, which says the same for all circles, is kept once. */
   readonly isFirst: boolean;
 }
 
 const RECIPIENT_HEX_DIGITS = 16;
 
-/** What an export consists of; the rows are read once for each. */
+/** What an export consists of; the rows are read for each. */
 export function outputsOf(sealing: Sealing): readonly Output[] {
-  const forms: readonly Form[] = sealing.jsonl ? ["csv", "jsonl"] : ["csv"];
-  return forms.flatMap((form) =>
-    circlesOf(sealing).map((circle, index) => ({ form, ...circle, isFirst: index === 0 })),
-  );
+  const form = sealing.jsonl ? "zip" : "csv";
+  return circlesOf(sealing).map((circle, index) => ({ form, ...circle, isFirst: index === 0 }));
 }
 
 function circlesOf(sealing: Sealing): Omit<Output, "form" | "isFirst">[] {

@@ -1,3 +1,4 @@
+import type { PartRows } from "./part-rows.ts";
 import { RowReader } from "./row-reader.ts";
 import type { RowProof } from "./types.ts";
 
@@ -8,11 +9,12 @@ import type { RowProof } from "./types.ts";
  * @returns what does not fit; undefined: all of it does
  */
 export async function rowsProblem(
-  csv: AsyncIterable<Uint8Array>,
+  rows: PartRows,
   { formula, before, after, root }: RowProof,
 ): Promise<string | undefined> {
   const reader = new RowReader(formula, before);
-  await reader.read(csv);
+  const { twinProblem } = await reader.read(rows);
+  if (twinProblem !== undefined) return twinProblem;
   const { size, edge } = reader.state;
   if (size !== after.size || edge.join() !== after.edge.join())
     return "its rows do not give the tree that was recorded";

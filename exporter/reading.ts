@@ -25,7 +25,7 @@ export class Reading {
   bytes = 0;
 
   constructor(
-    session: ExportSession,
+    session: Pick<ExportSession, "read">,
     plan: ExportPlan,
     before: PlannedPart | undefined,
     deps: { readonly wantsTree: boolean; readonly signal?: AbortSignal | undefined },

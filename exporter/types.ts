@@ -168,8 +168,8 @@ export interface Archive {
     destination: string,
     held: readonly { readonly exportId: string; readonly name: string; readonly reason: string }[],
   ): Promise<void>;
-  /** Of the part with this plaintext; undefined where no manifest was made, and for what is no CSV. */
-  proofOf(exportId: string, plaintextSha256: string): Promise<RowProof | undefined>;
+  /** Of the part that the file holds; undefined where no manifest names it. */
+  proofOf(exportId: string, name: string): Promise<RowProof | undefined>;
   recordDrill(drill: Drill): Promise<void>;
   /** The last success of each recipient, at whichever destination. */
   lastDrills(): Promise<readonly { readonly recipient: string; readonly at: Date }[]>;
@@ -220,6 +220,8 @@ export interface ExportSession {
   commitPlan(range: RowRange, choices: PlanChoices): Promise<ExportPlan>;
   /** The rows of the plan, or those behind a part that is there already. */
   read(plan: ExportPlan, behind?: Position): CsvRows;
+  /** Runs `work`, which may read the same rows beside that reading. */
+  beside<T>(work: (second: Pick<ExportSession, "read">) => Promise<T>): Promise<T>;
   recordPart(plan: ExportPlan, part: PlannedPart): Promise<void>;
   recordBuild(plan: ExportPlan, file: BuiltFile): Promise<void>;
   /** The newest manifest of finished exports, which the next one names; undefined for the first. */

@@ -1,17 +1,22 @@
 import { createHash } from "node:crypto";
-import { lstat, mkdir, mkdtemp, readdir, rm, stat, unlink } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, rm, stat, unlink, utimes } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hasCode } from "../lib/error.ts";
 import type { ExporterConfig } from "./config.ts";
 
 const OWNER_ONLY = 0o700;
-/** A sealed file, or the folder of a restore, that nobody came back for. An export that still wants it builds it again. */
+/** A sealed file that nobody came back for. An export that still wants it builds it again. */
 const KEEP_SEALED_MS = 7 * 24 * 60 * 60 * 1000;
+/** A restore says in its folder's time that it is at work, ... */
+const BEAT_MS = 60_000;
+/** ... and one that has said nothing for so long is gone. Its number would say nothing of another container's. */
+const KEEP_RESTORE_MS = 60 * 60 * 1000;
 
 const HALF_WRITTEN = /^\..+\.(\d+)\.part$/;
 const RESTORE = "restore-";
-const LEFT_ALONE = /^(restore-\w{6}$|([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|drill)-)/;
+const RESTORE_FOLDER = /^restore-\w{6}$/;
+const LEFT_ALONE = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|drill)-/;
 
 /** As configured, or one for each database, private to this user. It holds an export's files while they are delivered. */
 export function workFolderOf({ workDir, databaseUrl }: ExporterConfig): string {
@@ -54,9 +59,22 @@ export async function sweepWorkFolder(folder: string, now: Date): Promise<readon
   return removed;
 }
 
-/** Makes a folder for what is fetched to be restored. */
-export async function makeRestoreFolder(workFolder: string): Promise<string> {
-  return mkdtemp(join(workFolder, RESTORE));
+/** Gives `work` a folder for what is fetched to be restored, and takes it away. */
+export async function withRestoreFolder<T>(
+  workFolder: string,
+  work: (folder: string) => Promise<T>,
+): Promise<T> {
+  const folder = await mkdtemp(join(workFolder, RESTORE));
+  const beat = setInterval(() => {
+    const now = new Date();
+    utimes(folder, now, now).catch(() => undefined); // what comes of it is seen by whoever reads there
+  }, BEAT_MS);
+  try {
+    return await work(folder);
+  } finally {
+    clearInterval(beat);
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** Takes away all of an export that is finished, also what an earlier run built otherwise than the last one. */
@@ -69,9 +87,10 @@ async function isLeftover(folder: string, name: string, now: Date): Promise<bool
   const pid = HALF_WRITTEN.exec(name)?.[1];
   // Our own number too: the caller has not begun to write, and in a container every process is number 1.
   if (pid !== undefined) return Number(pid) === process.pid || !isAlive(Number(pid));
-  if (!LEFT_ALONE.test(name)) return false;
+  const isRestore = RESTORE_FOLDER.test(name);
+  if (!isRestore && !LEFT_ALONE.test(name)) return false;
   const { mtimeMs } = await stat(join(folder, name));
-  return now.getTime() - mtimeMs > KEEP_SEALED_MS;
+  return now.getTime() - mtimeMs > (isRestore ? KEEP_RESTORE_MS : KEEP_SEALED_MS);
 }
 
 function isAlive(pid: number): boolean {

@@ -28,6 +28,7 @@ import { openSealing, openSigner } from "./adapters/open-sealing.ts";
 import { openSource } from "./adapters/open-source.ts";
 import { checkFiles, type CheckReport, type CheckRequest } from "./check.ts";
 import { usesEnvelope, type ExporterConfig } from "./config.ts";
+import { readOnce, type Content } from "./content.ts";
 import { decrypt, openPlaintext, type DecryptRequest, type DecryptResult } from "./decrypt.ts";
 import { drill, type DrillKey, type DrillResult } from "./drill.ts";
 import { readPrivateKeysFrom } from "./open-pgp.ts";
@@ -166,7 +167,10 @@ export async function restoreDatabase(
   const wrappers = await wrappersOf(request);
   const restore = async (found: FoundBackup) =>
     restoreBackup(found, {
-      openPlaintext: async (file) => openPlaintext({ ...request, file }, { wrappers }),
+      openPlaintext: async (file) => {
+        const content = await openPlaintext({ ...request, file }, { wrappers });
+        return content === undefined ? undefined : readOnce(content);
+      },
       countRelations: async () => countRelations(databaseUrl),
       restore: () => restoreDatabaseFrom(databaseUrl),
     });
@@ -227,7 +231,7 @@ async function drillKeys(config: ExporterConfig): Promise<readonly DrillKey[]> {
     recipient: wrapper.name,
     canOpen: (name: string) => name.endsWith(".envelope.json"),
     open: async (file: string) => open(file, config, [wrapper]),
-    rows: async (file: string) => rowsIn(file, config, [wrapper]),
+    content: async (file: string) => contentOf(file, config, [wrapper]),
   }));
   return [...byWrapper, ...(await pgpDrillKeys(config, wrappers))];
 }
@@ -251,16 +255,16 @@ async function pgpDrillKeys(
         return name.includes(".gpg") && (whose === undefined || recipient.endsWith(whose));
       },
       open: async (file: string) => open(file, config, wrappers),
-      rows: async (file: string) => rowsIn(file, config, wrappers),
+      content: async (file: string) => contentOf(file, config, wrappers),
     };
   });
 }
 
-async function rowsIn(
+async function contentOf(
   file: string,
   { drillPgpKeyFile: pgpPrivateKeyFile, drillPassphrase }: ExporterConfig,
   wrappers: readonly KeyWrapper[],
-): Promise<AsyncIterable<Uint8Array> | undefined> {
+): Promise<Content | undefined> {
   const passphrase = drillPassphrase?.reveal();
   return openPlaintext({ file, pgpPrivateKeyFile, passphrase }, { wrappers });
 }

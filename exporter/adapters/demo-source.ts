@@ -17,6 +17,10 @@ export function demoSource(clock: Clock): AuditSource {
 }
 
 function demoSession(clock: Clock): ExportSession {
+  const read: ExportSession["read"] = ({ formula }) => ({
+    batches: Readable.from([csvOf(DEMO_ROWS, formula)]),
+    countRows: async () => DEMO_ROWS.length,
+  });
   return {
     unfinished: async () => undefined,
     newRange: async () => ({
@@ -27,10 +31,8 @@ function demoSession(clock: Clock): ExportSession {
     }),
     isNameUsed: async () => false,
     commitPlan: async (range, choices) => newPlan(randomUUID(), range, choices),
-    read: ({ formula }) => ({
-      batches: Readable.from([csvOf(DEMO_ROWS, formula)]),
-      countRows: async () => DEMO_ROWS.length,
-    }),
+    read,
+    beside: async (work) => work({ read }),
     recordPart: async () => undefined,
     recordBuild: async () => undefined,
     chainHead: async () => undefined,

@@ -14,8 +14,8 @@ export interface OpenedSource {
   readonly close: () => Promise<void>;
 }
 
-/** The lock's connection, the one that records progress, and one for a scrape. */
-const CONNECTIONS_MAX = 3;
+/** The lock's connection, one that reads beside it, the one that records progress, and one for a scrape. */
+const CONNECTIONS_MAX = 4;
 
 export function openSource(config: ExporterConfig, log: Log): OpenedSource {
   if (isMock(config)) {

@@ -1,5 +1,5 @@
 import type { Database } from "../../lib/postgres.ts";
-import { rootOf } from "../manifest.ts";
+import { readOwnManifest } from "../manifest.ts";
 import type { Archive, FormulaRule, RowProof, StoredExport, StoredFile } from "../types.ts";
 
 interface Row extends Omit<StoredFile, "plaintextSha256"> {
@@ -44,7 +44,7 @@ export function postgresArchive(database: Database): Archive {
         ],
       );
     },
-    proofOf: async (exportId, plaintextSha256) => proofOf(database, exportId, plaintextSha256),
+    proofOf: async (exportId, name) => proofOf(database, exportId, name),
     recordDrill: async ({ recipient, destination, at, name }) => {
       await database.query(
         `INSERT INTO audit_drills (recipient, destination, last_ok_at, file_name) VALUES ($1, $2, $3, $4)
@@ -64,8 +64,15 @@ export function postgresArchive(database: Database): Archive {
 async function proofOf(
   database: Database,
   exportId: string,
-  plaintextSha256: string,
+  name: string,
 ): Promise<RowProof | undefined> {
+  const found = await database.query<{ readonly note: string }>(
+    "SELECT note FROM audit_manifests WHERE export_id = $1",
+    [exportId],
+  );
+  const [signed] = found.rows.map(({ note }) => readOwnManifest(note));
+  const file = signed?.files.find((each) => each.name === name && each.form !== "jsonl");
+  if (signed === undefined || file === undefined) return undefined;
   const { rows } = await database.query<{
     readonly formula: FormulaRule;
     readonly edge: readonly string[];
@@ -73,20 +80,18 @@ async function proofOf(
     readonly edgeBefore: readonly string[] | null;
     readonly sizeBefore: number | null;
     readonly isLast: boolean;
-    readonly note: string | null;
   }>(
     `SELECT e.formula, p.tree_edge AS edge, p.tree_size::float8 AS size, p.last_part AS "isLast",
-       b.tree_edge AS "edgeBefore", b.tree_size::float8 AS "sizeBefore", m.note
+       b.tree_edge AS "edgeBefore", b.tree_size::float8 AS "sizeBefore"
      FROM audit_export_parts p
      JOIN audit_exports e ON e.export_id = p.export_id
      LEFT JOIN audit_export_parts b ON b.export_id = p.export_id AND b.part = p.part - 1
-     LEFT JOIN audit_manifests m ON m.export_id = p.export_id
-     WHERE p.export_id = $1 AND p.plaintext_sha256 = $2 AND p.tree_edge IS NOT NULL`,
-    [exportId, plaintextSha256],
+     WHERE p.export_id = $1 AND p.part = $2 AND p.tree_edge IS NOT NULL`,
+    [exportId, file.part],
   );
   const [row] = rows;
   if (row === undefined) return undefined;
-  const { formula, edge, size, edgeBefore, sizeBefore, isLast, note } = row;
+  const { formula, edge, size, edgeBefore, sizeBefore, isLast } = row;
   return {
     formula,
     before:
@@ -94,7 +99,7 @@ async function proofOf(
         ? undefined
         : { edge: edgeBefore, size: sizeBefore },
     after: { edge, size },
-    root: isLast && note !== null ? rootOf(note) : undefined,
+    root: isLast ? signed.merkle.root : undefined,
   };
 }
 

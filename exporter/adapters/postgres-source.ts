@@ -27,8 +27,8 @@ const EXPORT_TIMEOUT_MS = 60 * 60 * 1000;
 /**
  * The audit table of a Postgres database, with the progress of exports beside it.
  *
- * Two connections are used: one holds the lock and runs the COPY, the other commits the plan and its progress. The first
- * needs no REPEATABLE READ: a COPY is one statement with one snapshot, and the committed horizon fixes its rows anyway; so
+ * Two connections are used: one holds the lock and runs the COPY, the other commits the plan and its progress; an archive, which
+ * says its rows twice, takes a third for a second COPY. The first needs no REPEATABLE READ: a COPY is one statement with one snapshot, and the committed horizon fixes its rows anyway; so
  * nothing holds back vacuum while files are uploaded.
  */
 export function postgresSource(database: Database, deps: { clock: Clock; log: Log }): AuditSource {
@@ -36,8 +36,7 @@ export function postgresSource(database: Database, deps: { clock: Clock; log: Lo
     status: async () => sourceStatus(database),
     exclusively: async (work) =>
       database.withConnection(async (client) => {
-        await client.query("BEGIN READ ONLY");
-        for (const setting of SESSION) await client.query(`SET LOCAL ${setting}`);
+        await begin(client);
         const { rows } = await client.query<{ locked: boolean; encoding: string }>(
           "SELECT pg_try_advisory_xact_lock($1, $2) AS locked, getdatabaseencoding() AS encoding",
           [...LOCK],
@@ -46,17 +45,22 @@ export function postgresSource(database: Database, deps: { clock: Clock; log: Lo
         try {
           return locked ? await work(session(database, client, { ...deps, encoding })) : "busy";
         } finally {
-          await giveLockBack(client);
+          await endTransaction(client);
         }
       }),
   };
 }
 
+async function begin(client: PoolClient): Promise<void> {
+  await client.query("BEGIN READ ONLY");
+  for (const setting of SESSION) await client.query(`SET LOCAL ${setting}`);
+}
+
 /**
- * Who tries again at once is not to find the lock of the run that failed. A connection that is in the middle of a COPY, or
+ * Gives the lock back: who tries again at once is not to find the lock of the run that failed. A connection that is in the middle of a COPY, or
  * lost, cannot be asked; it is dropped, and the server gives the lock back when it sees that.
  */
-async function giveLockBack(client: PoolClient): Promise<void> {
+async function endTransaction(client: PoolClient): Promise<void> {
   const waiting = new AbortController();
   const { signal } = waiting;
   const tooLong = sleep(UNLOCK_MS, undefined, { signal }).catch(() => undefined);
@@ -98,10 +102,16 @@ function session(
       return (await database.query(sql, [name])).rowCount > 0;
     },
     commitPlan: async (range, choices) => commitPlan(database, range, choices),
-    read: (plan, behind) => {
-      const rest = { ...plan.range, after: behind ?? plan.range.after };
-      return copyRows(client, copyStatement(rest, plan.formula, deps.encoding));
-    },
+    read: readerOf(client, deps.encoding),
+    beside: async (work) =>
+      database.withConnection(async (second) => {
+        await begin(second);
+        try {
+          return await work({ read: readerOf(second, deps.encoding) });
+        } finally {
+          await endTransaction(second);
+        }
+      }),
     recordPart: async (plan, part) => upsertPart(database, plan, part),
     recordBuild: async (plan, file) => {
       await insertBuild(database, plan, file);
@@ -117,6 +127,13 @@ function session(
     recordManifest: async (plan, manifest) => insertManifest(database, plan, manifest),
     finish: async (plan, rows) =>
       setState(plan, "state = 'done', done_at = now(), rows = $2", rows),
+  };
+}
+
+function readerOf(client: PoolClient, encoding: string): ExportSession["read"] {
+  return (plan, behind) => {
+    const rest = { ...plan.range, after: behind ?? plan.range.after };
+    return copyRows(client, copyStatement(rest, plan.formula, encoding));
   };
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { posix } from "node:path";
@@ -5,21 +6,17 @@ import { pipeline } from "node:stream/promises";
 import type SftpClient from "ssh2-sftp-client";
 import { messageOf } from "../../lib/error.ts";
 import { createMeter } from "../../lib/meter.ts";
-import type { Secret } from "../../lib/secret.ts";
 import { DestinationError, nameTaken } from "../destination-error.ts";
 import { writeWhole } from "../safe-file.ts";
 import type { Parcel, Destination, Receipt, Verification } from "../types.ts";
 import { fingerprintOf, isExpectedHostKey, type HostKeyPins } from "./host-key.ts";
 import { useKeyObjects } from "./sftp-keys.ts";
+import { loginOptions, type Credentials } from "./sftp-login.ts";
 import { readRemote, writeRemote, type SftpWrapper } from "./sftp-transfer.ts";
 
-export interface SftpOptions {
+export interface SftpOptions extends Credentials {
   readonly host: string;
   readonly port: number;
-  readonly username: string;
-  readonly password: Secret | undefined;
-  readonly privateKey: Secret | undefined;
-  readonly passphrase: Secret | undefined;
   readonly remoteDir: string;
   readonly verify: "size" | "sha256" | "off";
   readonly hostKeys: HostKeyPins;
@@ -66,7 +63,7 @@ export function sftpDestination(options: SftpOptions): Destination {
     upload: async (parcel, signal) =>
       withSession(options, signal, async (session) => {
         const path = remotePath(parcel.name);
-        const adopted = !(await create(session, path, parcel));
+        const adopted = !(await create(session, path, parcel, options.verify));
         const { verifiedBy, sha256 } = adopted
           ? await verifyAdopted(session, path, parcel)
           : await verifyCreated(session, path, parcel, options.verify);
@@ -91,14 +88,20 @@ function receiptOf(
 }
 
 /** Uploads to a hidden name and renames. False when the name was in use. */
-async function create({ client, wrapper, allowSilence }: Session, path: string, parcel: Parcel) {
+async function create(
+  { client, wrapper, allowSilence }: Session,
+  path: string,
+  parcel: Parcel,
+  verify: SftpOptions["verify"],
+): Promise<boolean> {
   if (await isThere(client, path)) return false;
   const hidden = `.${parcel.name}.${parcel.exportId}.part`;
   const temporary = posix.join(posix.dirname(path), hidden);
   await client.delete(temporary, true); // left by a killed run of this very export
   const source = createReadStream(parcel.path, { highWaterMark: READ_CHUNK_BYTES });
   try {
-    const content = source as AsyncIterable<Buffer>;
+    // Reading it back would find that too; nothing else would.
+    const content = verify === "sha256" ? (source as AsyncIterable<Buffer>) : whole(source, parcel);
     await writeRemote(wrapper, temporary, OWNER_ONLY, content, allowSilence);
     // Not posix-rename: the plain one fails when the name has been taken meanwhile, so it is the conditional create.
     await client.rename(temporary, path);
@@ -111,6 +114,20 @@ async function create({ client, wrapper, allowSilence }: Session, path: string, 
   } finally {
     source.destroy();
   }
+}
+
+/** @throws DestinationError at the end of a file that is not what was built: a disk may have spoilt it since */
+async function* whole(
+  source: AsyncIterable<Buffer>,
+  { path, sha256 }: Parcel,
+): AsyncGenerator<Buffer, void, undefined> {
+  const hash = createHash("sha256");
+  for await (const chunk of source) {
+    hash.update(chunk);
+    yield chunk;
+  }
+  if (hash.digest("hex") !== sha256)
+    throw new DestinationError(NAME, `${path} is not what was built; it was not sent`);
 }
 
 async function isThere(client: SftpClient, path: string): Promise<boolean> {
@@ -188,13 +205,9 @@ async function startAndWork<T>(
   host: { seen: string | undefined },
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const { password, privateKey, passphrase } = options;
   const wrapper = await client.connect({
     sock: socket,
-    username: options.username,
-    ...(password !== undefined && { password: password.reveal() }),
-    ...(privateKey !== undefined && { privateKey: privateKey.reveal().replaceAll("\\n", "\n") }),
-    ...(passphrase !== undefined && { passphrase: passphrase.reveal() }),
+    ...loginOptions(options),
     readyTimeout: READY_TIMEOUT_MS,
     hostVerifier: (key: Buffer) => {
       if (isExpectedHostKey(key, options, options.hostKeys)) return true;

@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { nextReleaseFolder, unpackNextRelease } from "./next-release.ts";
 import { findExecutable, searchFolders, searchPrograms, type Search } from "./programs.ts";
 
 /** Long enough for a slow mirror; short enough that a stuck one is noticed. */
@@ -27,14 +28,41 @@ export function ensurePrograms(
   if (before.missing.length === 0) return before.found;
 
   const aptGet = findExecutable("apt-get", folders);
-  if (aptGet === undefined || process.getuid?.() !== 0) throw missing(before);
-  const packages = packagesOf(before);
-  notice(`installing ${packages.join(" ")}`);
-  const failure = install(aptGet, packages, env);
+  if (aptGet === undefined) throw missing(before);
+  const failures = [
+    installOurs(before, aptGet, env, notice),
+    unpackNext(before, aptGet, env, notice),
+  ];
 
   const after = searchPrograms(searchFolders(env), only);
-  if (after.missing.length > 0) throw missing(after, failure);
+  if (after.missing.length > 0) throw missing(after, failures.filter(Boolean).join("\n"));
   return after.found;
+}
+
+function installOurs(
+  search: Search,
+  aptGet: string,
+  env: NodeJS.ProcessEnv,
+  notice: (line: string) => void,
+): string | undefined {
+  const packages = packagesOf(search);
+  if (packages.length === 0) return undefined;
+  if (process.getuid?.() !== 0) throw missing(search);
+  notice(`installing ${packages.join(" ")}`);
+  return install(aptGet, packages, env);
+}
+
+function unpackNext(
+  search: Search,
+  aptGet: string,
+  env: NodeJS.ProcessEnv,
+  notice: (line: string) => void,
+): string | undefined {
+  const wanted = search.missing.filter(({ isNext }) => isNext === true);
+  if (wanted.length === 0) return undefined;
+  const folder = nextReleaseFolder(env);
+  notice(`unpacking ${wanted.map(({ name }) => name).join(" ")} into ${folder}`);
+  return unpackNextRelease(env, aptGet);
 }
 
 function install(aptGet: string, packages: readonly string[], env: NodeJS.ProcessEnv): string {
@@ -54,19 +82,34 @@ function install(aptGet: string, packages: readonly string[], env: NodeJS.Proces
 }
 
 function missing(search: Search, failure = ""): MissingProgramsError {
-  const list = search.missing.map((each) => `  ${each.name}  (package ${each.package})`);
-  const command = ["install", "-y", "--no-install-recommends", ...packagesOf(search)].join(" ");
+  const list = search.missing.map(
+    ({ name, package: from, isNext }) =>
+      `  ${name}  (package ${from}${isNext === true ? " of Debian 13" : ""})`,
+  );
+  const packages = packagesOf(search);
+  const command = ["install", "-y", "--no-install-recommends", ...packages].join(" ");
   return new MissingProgramsError(
     [
       ...(failure === "" ? [] : [failure]),
       "The tests need programs that are not here:",
       ...list,
-      "Install them on Debian or Ubuntu with:",
-      `  sudo apt-get update && sudo apt-get ${command}`,
+      ...(packages.length === 0
+        ? []
+        : [
+            "Install them on Debian or Ubuntu with:",
+            `  sudo apt-get update && sudo apt-get ${command}`,
+          ]),
+      ...(search.missing.some(({ isNext }) => isNext === true)
+        ? [
+            "Those of Debian 13 are unpacked by the tests themselves, with apt-get and dpkg-deb, from http://deb.debian.org.",
+          ]
+        : []),
     ].join("\n"),
   );
 }
 
+/** Those that are to be installed. */
 function packagesOf(search: Search): readonly string[] {
-  return [...new Set(search.missing.map((each) => each.package))];
+  const ours = search.missing.filter(({ isNext }) => isNext !== true);
+  return [...new Set(ours.map((each) => each.package))];
 }

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { nextReleaseFolder } from "./next-release.ts";
 
 /** One program that the tests need. `variable` is how they are told where it is: FETTLE_TEST_BIN_<variable>. */
 interface Program {
@@ -9,6 +10,8 @@ interface Program {
   readonly names: readonly string[];
   /** The Debian package that brings it. */
   readonly package: string;
+  /** It is Debian's next release that has it; see next-release.ts. */
+  readonly isNext?: true;
   /** Arguments with which it must succeed to count as found. */
   readonly probe?: readonly string[];
   /** Searched before everything else. */
@@ -34,6 +37,8 @@ const PROGRAMS: readonly Program[] = [
   { variable: "SSH_KEYGEN", names: ["ssh-keygen"], package: "openssh-server" },
   { variable: "GPG", names: ["gpg"], package: "gnupg" },
   { variable: "SQ", names: ["sq"], package: "sq" },
+  { variable: "GPG24", names: ["gpg-2.4"], package: "gpg", isNext: true, probe: ["--version"] },
+  { variable: "SQ1", names: ["sq-1"], package: "sq", isNext: true, probe: ["version"] },
   { variable: "GPGCONF", names: ["gpgconf"], package: "gnupg" },
   { variable: "ZSTD", names: ["zstd"], package: "zstd" },
   { variable: "JQ", names: ["jq"], package: "jq" },
@@ -63,18 +68,21 @@ const PROGRAMS: readonly Program[] = [
 export interface Search {
   /** Path of each program by its variable. */
   readonly found: Readonly<Record<string, string>>;
-  readonly missing: readonly { readonly name: string; readonly package: string }[];
+  readonly missing: readonly Missing[];
+}
+
+interface Missing extends Pick<Program, "package" | "isNext"> {
+  readonly name: string;
 }
 
 /** Looks for every needed program on `folders`, or only for those whose variable is in `only`. */
 export function searchPrograms(folders: readonly string[], only?: readonly string[]): Search {
   const found: Record<string, string> = {};
-  const missing: { name: string; package: string }[] = [];
+  const missing: Missing[] = [];
   for (const program of PROGRAMS) {
     if (only?.includes(program.variable) === false) continue;
     const path = locate(program, folders);
-    if (path === undefined)
-      missing.push({ name: program.names.join("|"), package: program.package });
+    if (path === undefined) missing.push({ ...program, name: program.names.join("|") });
     else found[program.variable] = path;
   }
   return { found, missing };
@@ -86,7 +94,7 @@ export function searchFolders(env: NodeJS.ProcessEnv): readonly string[] {
   if (only !== undefined) return only.split(delimiter);
   const path = (env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
   const debian = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/usr/lib/podman"];
-  return [...path, ...postgresqlFolders(), ...debian];
+  return [...path, ...postgresqlFolders(), ...debian, join(nextReleaseFolder(env), "bin")];
 }
 
 /** The path of an executable of this name, or undefined. */

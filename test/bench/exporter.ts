@@ -138,6 +138,7 @@ try {
   process.stdout.write(`${ROWS} rows, ${plainMegabytes.toFixed(0)} MB of CSV\n`);
   const off = { AUDIT_ENCRYPTION: "off", AUDIT_CSV_FORMULA: "off" };
   const plain = { AUDIT_CSV_FORMULA: "off" };
+  const archive = { ...plain, AUDIT_JSONL: "on", AUDIT_MAX_PART_MB: "256" };
   const scenarios: readonly [string, Record<string, string>][] = [
     ["csv", off],
     ["csv, formula rule", { AUDIT_ENCRYPTION: "off" }],
@@ -152,6 +153,8 @@ try {
     ["pgp+kms", { ...plain, AUDIT_ENC_MODE: "pgp+kms" }],
     ["zstd pgp", { ...plain, AUDIT_ENC_MODE: "pgp", AUDIT_COMPRESS: "zstd" }],
     ["zstd pgp+kms", { ...plain, AUDIT_ENC_MODE: "pgp+kms", AUDIT_COMPRESS: "zstd" }],
+    ["kms, archive with JSON lines", { ...archive, AUDIT_ENC_MODE: "kms" }],
+    ["zstd kms, archive", { ...archive, AUDIT_ENC_MODE: "kms", AUDIT_COMPRESS: "zstd" }],
     [
       "zstd pgp+kms, signed manifest",
       {

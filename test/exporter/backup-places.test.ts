@@ -68,6 +68,37 @@ test("a place whose manifest got its name before the upload failed keeps neither
   expect(await readdir(join(folder.path, "work"))).toEqual([]);
 });
 
+test("a part that got its name before the upload failed is taken away too, and somebody else's of that name is not", async () => {
+  const there = folderDestination(join(folder.path, "there"));
+  const foreign = join(folder.path, "there", "backup-20260101T000000Z.dump.0001");
+  const broken = (isForeign: boolean): Destination => ({
+    ...there,
+    name: "broken",
+    upload: async (parcel) => {
+      await there.upload(parcel);
+      if (isForeign) {
+        await rm(foreign); // a second name of the file that is handed over
+        await writeFile(foreign, "of another database");
+      }
+      throw new Error("broken: the connection ended");
+    },
+  });
+  for (const [isForeign, left] of [
+    [false, []],
+    [true, ["backup-20260101T000000Z.dump.0001"]],
+  ] as const) {
+    const work = join(folder.path, "work");
+    const take = await takerOf(work, { destinations: [broken(isForeign), place] });
+
+    const { at } = await take("2026-01-01");
+
+    expect(at).toEqual(["folder"]);
+    expect(await readdir(join(folder.path, "there"))).toEqual(left);
+    expect(await readdir(work)).toEqual([]);
+    await rm(here, { recursive: true });
+  }
+});
+
 test("a manifest that cannot be taken away again keeps its parts: what is listed can be restored", async () => {
   const there = folderDestination(join(folder.path, "there"));
   const broken: Destination = {

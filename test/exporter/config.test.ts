@@ -51,6 +51,11 @@ test.each([
     /^AUDIT_MAX_PART_MB: must be at most 1500/,
   ],
   [
+    "parts too large for an archive",
+    { AUDIT_MAX_PART_MB: "301", AUDIT_JSONL: "on" },
+    /^AUDIT_MAX_PART_MB: must be at most 300 with AUDIT_JSONL, got 301/,
+  ],
+  [
     "a quorum of more keys than there are",
     { AUDIT_ENC_MODE: "kms", AUDIT_LOCAL_KEY_FILE: "/k", AUDIT_KMS_QUORUM: "2" },
     /^AUDIT_KMS_QUORUM: must be at most 1/,

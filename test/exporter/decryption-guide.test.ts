@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { copyFile, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -20,8 +20,24 @@ interface Person {
   readonly publicKey: string;
   readonly fingerprint: string;
   readonly privateKey: string;
-  readonly gnupg: Gnupg;
+  readonly gnupgs: readonly Gnupg[];
 }
+
+/** What recipients have: how the tests know it, its name at a terminal, and the beginning of its line in the guide. */
+interface Reader {
+  readonly program: string;
+  readonly command: string;
+  readonly line: string;
+}
+
+const READERS: readonly Reader[] = [
+  { program: "GPG", command: "gpg", line: "gpg --output" },
+  { program: "GPG24", command: "gpg", line: "gpg --output" },
+  { program: "SQ", command: "sq", line: "sq decrypt --recipient-key" },
+  { program: "SQ1", command: "sq", line: "sq decrypt --recipient-file" },
+];
+/** Of these, the ones that are gpg's, in their order. */
+const GPGS = READERS.filter(({ command }) => command === "gpg").map(({ program }) => program);
 
 let trail: Trail;
 let people: readonly Person[];
@@ -36,16 +52,16 @@ beforeAll(async () => {
   guide = new Guide(await readFile(join(ROOT, "docs/decryption.md"), "utf8"));
 });
 afterAll(async () => {
-  for (const { gnupg } of people) await gnupg.stop();
+  for (const gnupg of people.flatMap(({ gnupgs }) => gnupgs)) await gnupg.stop();
   await trail.remove();
 });
 
 async function newPerson(name: string): Promise<Person> {
   const { publicKey, privateKey } = await generateKey({ userIDs: [{ name }], format: "object" });
-  const gnupg = await startGnupg();
-  await gnupg.importKey(privateKey.armor());
+  const gnupgs = await Promise.all(GPGS.map(startGnupg));
+  for (const gnupg of gnupgs) await gnupg.importKey(privateKey.armor());
   const fingerprint = publicKey.getFingerprint().toUpperCase();
-  return { publicKey: publicKey.armor(), privateKey: privateKey.armor(), fingerprint, gnupg };
+  return { publicKey: publicKey.armor(), privateKey: privateKey.armor(), fingerprint, gnupgs };
 }
 
 /** The guide's own lines: what a reader copies. */
@@ -80,18 +96,27 @@ function only(what: string, found: readonly (string | undefined)[]): string {
   throw new Error(`the guide has ${found.length} of: ${what}`);
 }
 
+const OTHER_TOOLS = [
+  { program: "ZSTD", command: "zstd" },
+  { program: "JQ", command: "jq" },
+  { program: "PYTHON", command: "python3" },
+];
+
 /** A shell in a folder of its own that has one exported file under the guide's name, and the reader's keys. */
-async function desk(file: string, name: string, person?: Person) {
+async function desk(file: string, name: string, person?: Person, reader?: Reader) {
   const place = join(trail.folder, `desk-${++number}`);
   await mkdir(join(place, "bin"), { recursive: true });
   await copyFile(file, join(place, name));
   await copyFile(keyFile, join(place, "local.key"));
   await writeFile(join(place, "auditor.asc"), person?.privateKey ?? "", { mode: 0o600 });
-  const programs = ["GPG", "SQ", "ZSTD", "JQ"].map((program) => join(programPath(program), ".."));
+  const tools = [...OTHER_TOOLS, ...(reader === undefined ? [] : [reader])];
+  for (const { program, command } of tools)
+    await symlink(programPath(program), join(place, "bin", command));
   const env = {
     ...process.env,
-    PATH: [...programs, process.env["PATH"]].join(":"),
-    GNUPGHOME: person?.gnupg.home,
+    PATH: `${join(place, "bin")}:${process.env["PATH"] ?? ""}`,
+    HOME: place, // sq keeps something there
+    GNUPGHOME: person?.gnupgs[GPGS.indexOf(reader?.program ?? "")]?.home,
   };
   const options = { cwd: place, env };
   return {
@@ -134,22 +159,25 @@ async function withoutEnvelope(file: string): Promise<string> {
   return at(inner);
 }
 
-async function openByGuide(
-  file: string,
-  program: (typeof PROGRAMS)[number],
-  person: Person,
-): Promise<string> {
-  const { at, sh, read } = await desk(file, `${NAME}.gpg`, person);
-  await sh(guide.line(program));
+/** The actors of the rows in it: of the CSV, and of the JSON lines where there are any. */
+async function openByGuide(file: string, reader: Reader, person: Person) {
+  const { at, sh, read } = await desk(file, `${NAME}.gpg`, person, reader);
+  await sh(guide.line(reader.line));
   if (file.includes(".zst")) {
     await rename(at("audit.csv"), at("audit.csv.zst"));
     await sh(guide.inline("zstd -d audit.csv.zst"));
   }
-  return read("audit.csv");
+  if (!file.includes(".zip")) return [column(parseCsv(await read("audit.csv")), "actor")];
+  await rename(at("audit.csv"), at("audit.zip"));
+  await sh(guide.inline("python3 -m zipfile -e audit.zip ."));
+  const [csv = "", jsonl = ""] = (await readdir(at(""))).filter((name) =>
+    /^audit-\d{8}(\.\d+)?\.(csv|jsonl)$/.test(name),
+  );
+  const lines = (await read(jsonl)).trimEnd().split("\n");
+  const actorOf = (line: string) => (JSON.parse(line) as { actor: string }).actor;
+  return [column(parseCsv(await read(csv)), "actor"), lines.map(actorOf)];
 }
 
-/** By the beginning of their lines. */
-const PROGRAMS = ["gpg --output", "sq decrypt"] as const;
 const SINGLE = { AUDIT_PGP_SINGLE_FILE: "on" };
 
 test.each<readonly [string, Readonly<Record<string, string>>, number, number]>([
@@ -159,36 +187,42 @@ test.each<readonly [string, Readonly<Record<string, string>>, number, number]>([
   ["one file by gpg", { AUDIT_GPG_CLI: "on" }, 20, 1],
   ["compressed files, one for each", { AUDIT_COMPRESS: "zstd" }, 20, 2],
   ["parts", { ...SINGLE, AUDIT_MAX_PART_MB: "1" }, 5_000, 2],
-  ["JSON lines beside it", { ...SINGLE, AUDIT_JSONL: "on" }, 20, 2],
+  ["an archive with JSON lines", { ...SINGLE, AUDIT_JSONL: "on" }, 20, 1],
+  [
+    "such an archive, compressed, in the envelope",
+    { ...SINGLE, AUDIT_JSONL: "on", AUDIT_COMPRESS: "zstd", AUDIT_ENC_MODE: "pgp+kms" },
+    20,
+    1,
+  ],
   ["files in the envelope, one for each", { AUDIT_ENC_MODE: "pgp+kms" }, 20, 2],
 ])(
-  "%s: the guide's gpg and sq open it for each of two people",
+  "%s: gpg 2.2 and 2.4, sq 0 and 1 open it for each of two people as the guide says",
   async (_form, more, rows, count) => {
     const { actor, files } = await exported({ AUDIT_ENC_MODE: "pgp", ...more }, rows);
     expect(files).toHaveLength(count);
-    const seen = new Map<string, number>();
+    const forms = more["AUDIT_JSONL"] === "on" ? [rows, rows] : [rows];
+    const seen = new Map<string, number[]>();
 
     for (const file of files) {
       const sealed = await withoutEnvelope(file);
       for (const [who, person] of people.entries()) {
         if (!readersOf(sealed).includes(person)) continue;
-        for (const program of PROGRAMS) {
-          const text = await openByGuide(sealed, program, person);
-          const actors = file.includes(".jsonl")
-            ? text.match(/"actor":"[^"]*"/g)?.map((member) => member.slice(9, -1))
-            : column(parseCsv(text), "actor");
-          expect(new Set(actors)).toEqual(new Set([actor]));
-          const key = `${program.slice(0, 2)} ${who}${file.includes(".jsonl") ? " lines" : ""}`;
-          seen.set(key, (seen.get(key) ?? 0) + (actors?.length ?? 0));
+        for (const reader of READERS) {
+          const found = await openByGuide(sealed, reader, person);
+          expect(new Set(found.flat())).toEqual(new Set([actor]));
+          const key = `${reader.program} ${who}`;
+          seen.set(
+            key,
+            found.map(({ length }, form) => length + (seen.get(key)?.[form] ?? 0)),
+          );
         }
       }
     }
 
-    const forms = more["AUDIT_JSONL"] === "on" ? ["", " lines"] : [""];
-    const openings = forms.flatMap((form) =>
-      ["gp 0", "gp 1", "sq 0", "sq 1"].map((key) => [`${key}${form}`, rows] as const),
+    const openings = READERS.flatMap(({ program }) =>
+      people.map((_person, who) => [`${program} ${who}`, forms] as const),
     );
-    expect([...seen].toSorted()).toEqual(openings.toSorted());
+    expect(seen).toEqual(new Map(openings));
   },
 );
 

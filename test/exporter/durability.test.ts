@@ -51,11 +51,9 @@ test("a file has its final name only when its bytes, and then the name itself, a
   const out = join(trail.folder, "out");
   const names = (await readdir(out)).map((name) => name.replace(/\d{8}/, "D"));
   expect(names.toSorted()).toEqual([
-    "audit-D.csv",
-    "audit-D.csv.envelope.json",
-    "audit-D.jsonl",
-    "audit-D.jsonl.envelope.json",
     "audit-D.manifest.note",
+    "audit-D.zip",
+    "audit-D.zip.envelope.json",
   ]);
   const unsynced: string[] = [];
   for (const path of [out, ...(await readdir(out)).map((name) => join(out, name))])

@@ -5,7 +5,6 @@ import { generateKey } from "openpgp";
 import { postgresSource } from "../../exporter/adapters/postgres-source.ts";
 import { decryptFile, exportOnce } from "../../exporter/main.ts";
 import { silentLog } from "../../lib/log.ts";
-import { openDatabase } from "../../lib/postgres.ts";
 import { startGnupg } from "../servers/gnupg.ts";
 import { startSftpServer, type SftpServer } from "../servers/openssh.ts";
 import { openEnvelopeByPython } from "../servers/python.ts";
@@ -21,6 +20,7 @@ import {
   rowsOf,
   sftpVariables,
 } from "./given.ts";
+import { openTestDatabase } from "../servers/postgres.ts";
 
 let trail: Trail;
 let sftp: SftpServer;
@@ -162,7 +162,7 @@ test("a row that commits late is neither lost nor passed by", async () => {
   await insertRows(late, 1, "late");
   await insertRows(trail.client, 2, "early");
   const impatient = { now: () => new Date(), sleep: async () => undefined };
-  const open = openDatabase({ url: trail.url, applicationName: "test" }, silentLog);
+  const open = openTestDatabase(trail.url);
   const source = postgresSource(open, { clock: impatient, log: silentLog });
 
   const early = await source.exclusively(async (session) =>

@@ -69,6 +69,18 @@ test.each([
   await expectWholeAfterwards(8_000);
 });
 
+test("an export of archives that is killed (-9) between its parts is finished with the same rows, said twice", async () => {
+  env = { ...env, AUDIT_JSONL: "on", AUDIT_KMS_DELETE_ORIGINAL: "false" };
+  await addRows(trail.client, 8_000);
+  const killed = promisify(execFile)(FETTLE, ["export"], {
+    env: { ...env, FETTLE_FAILPOINT: "export-part-built:2" },
+  });
+
+  await expect(killed).rejects.toMatchObject({ signal: "SIGKILL" });
+
+  await expectWholeAfterwards(8_000);
+});
+
 test("two exporters in two processes at once hand every row over once", async () => {
   await addRows(trail.client, 3_000);
   const attempt = async () =>

@@ -6,37 +6,7 @@ import { PartCutter } from "../../exporter/cut-parts.ts";
 import { jsonLines } from "../../exporter/json-lines.ts";
 import { LeafEncoder } from "../../exporter/leaf.ts";
 import { PartSplitter } from "../../exporter/parts.ts";
-
-const value = fc.oneof(
-  fc.constant(null),
-  fc.string({ unit: "binary", maxLength: 30 }),
-  fc.constantFrom(
-    "",
-    '"',
-    '""',
-    "'=1",
-    "''+x",
-    "'quote",
-    "=1",
-    "a\nb",
-    "a\r\n,",
-    "＝",
-    "'＝",
-    "\\.",
-  ),
-);
-const row = (n: number, values: readonly (string | null)[]): TextRow => ({
-  ...(Object.fromEntries(
-    COLUMN_NAMES.map((name, index) => [name, values[index] ?? null]),
-  ) as TextRow),
-  id: String(n + 1),
-  xid: String(1000 + n),
-  ts: "2025-09-05T01:23:45.000001Z",
-  detail: JSON.stringify({ note: values[0] ?? "" }),
-});
-const rows = fc
-  .array(fc.array(value, { minLength: 13, maxLength: 13 }), { maxLength: 12 })
-  .map((all) => all.map((values, n) => row(n, values)));
+import { anyRows, textRow } from "./given-rows.ts";
 
 /** The definition: netstrings of the raw values. */
 function leafOf(text: TextRow): string {
@@ -73,7 +43,7 @@ async function splitAll(csv: Buffer, partBytes: number, pieceSize: number) {
 test("parts are whole CSVs whose rows together are all rows in order, wherever the pieces and the limit fall", async () => {
   await fc.assert(
     fc.asyncProperty(
-      rows,
+      anyRows,
       fc.integer({ min: 1, max: 2_000 }),
       fc.integer({ min: 1, max: 400 }),
       async (all, partBytes, pieceSize) => {
@@ -99,7 +69,7 @@ test("parts are whole CSVs whose rows together are all rows in order, wherever t
 });
 
 test("rows that end in the middle of one are refused", async () => {
-  const csv = csvOf([row(0, ["a"])], "escape").csv;
+  const csv = csvOf([textRow(0, ["a"])], "escape").csv;
 
   await expect(splitAll(csv.subarray(0, -1), 1_000, 7)).rejects.toThrow("in the middle of one");
   await expect(splitAll(Buffer.from("id,xid"), 1_000, 7)).rejects.toThrow("no header");
@@ -107,7 +77,7 @@ test("rows that end in the middle of one are refused", async () => {
 
 test("JSON lines have the raw values, and detail as it is stored", async () => {
   await fc.assert(
-    fc.asyncProperty(rows, fc.constantFrom("escape", "off"), async (all, formula) => {
+    fc.asyncProperty(anyRows, fc.constantFrom("escape", "off"), async (all, formula) => {
       const cutter = new PartCutter(Readable.from([csvOf(all, formula)]), 1e6);
       const pieces: Buffer[] = [];
       for await (const piece of jsonLines(cutter.part(), formula)) pieces.push(piece);

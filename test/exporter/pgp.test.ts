@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { createWriteStream } from "node:fs";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -14,17 +14,24 @@ import { encryptByLibrary, encryptTo } from "../../exporter/pgp.ts";
 import { readRecipients } from "../../exporter/recipients.ts";
 import { startGnupg, type Gnupg } from "../servers/gnupg.ts";
 import { programPath } from "../servers/unprivileged.ts";
+import { packets } from "./given-packets.ts";
 import { tempFolder } from "./given.ts";
 
 const DAY_SECONDS = 86_400;
 
+/** What recipients have: of Debian 12, and of Debian 13. */
+const GPGS = ["GPG", "GPG24"] as const;
+const SQS = ["SQ", "SQ1"] as const;
+
 let folder: Awaited<ReturnType<typeof tempFolder>>;
-let gnupg: Gnupg;
+let gnupgs: Readonly<Record<(typeof GPGS)[number], Gnupg>>;
 
 beforeAll(async () => {
-  gnupg = await startGnupg();
+  gnupgs = { GPG: await startGnupg("GPG"), GPG24: await startGnupg("GPG24") };
 });
-afterAll(async () => gnupg.stop());
+afterAll(async () => {
+  for (const each of GPGS) await gnupgs[each].stop();
+});
 beforeEach(async () => {
   folder = await tempFolder();
 });
@@ -50,51 +57,54 @@ async function encrypt(
   return path;
 }
 
-const byGpg: typeof encryptTo = (recipients, comment) =>
-  encryptByGpg(programPath("GPG"), recipients, comment);
+const byGpg =
+  (program: (typeof GPGS)[number]): typeof encryptTo =>
+  (recipients, comment) =>
+    encryptByGpg(programPath(program), recipients, comment);
 
-/** Opens with Sequoia's command line, which reads no keyring. */
-async function openBySq(path: string, privateKey: string): Promise<Buffer> {
+/** Opens with Sequoia's command line; what it could keep of itself lies in the test's folder. */
+async function openBySq(
+  program: (typeof SQS)[number],
+  path: string,
+  privateKey: string,
+): Promise<Buffer> {
   const keyFile = join(folder.path, "sq.asc");
   await writeFile(keyFile, privateKey, { mode: 0o600 });
+  const option = program === "SQ" ? "--recipient-key" : "--recipient-file"; // renamed in 1.0
   const { stdout } = await promisify(execFile)(
-    programPath("SQ"),
-    ["decrypt", "--recipient-key", keyFile, path],
-    { encoding: "buffer", maxBuffer: 64 * 1024 * 1024 },
+    programPath(program),
+    ["decrypt", option, keyFile, path],
+    { encoding: "buffer", maxBuffer: 64 * 1024 * 1024, env: { HOME: folder.path } },
   );
   return stdout;
 }
 
-/** Tag and version of the packets, read by hand: [[1, 3], [18, 1]] is PKESK v3, SEIPD v1. */
-function packets(message: Buffer): [tag: number, version: number][] {
-  const found: [number, number][] = [];
-  for (let at = 0; at < message.length;) {
-    const head = message[at] ?? 0;
-    const isOld = (head & 0x40) === 0; // gpg writes the first packets in the old format
-    const tag = isOld ? (head >> 2) & 0x0f : head & 0x3f;
-    const { lengthBytes, length } = isOld ? oldLength(message, at) : newLength(message, at);
-    found.push([tag, message[at + 1 + lengthBytes] ?? 0]);
-    if (tag === 18) return found; // the rest is its body
-    at += 1 + lengthBytes + length;
-  }
-  return found;
+/** By all of them, and by us: each must give the same. */
+async function expectOpenedByAll(path: string, privateKey: string, plaintext: Buffer) {
+  const keyFile = join(folder.path, "key.asc");
+  await writeFile(keyFile, privateKey, { mode: 0o600 });
+  const output = join(folder.path, "opened");
+  await decryptFile({ file: path, pgpPrivateKeyFile: keyFile, output });
+  const opened: [string, Buffer][] = [["fettle", await readFile(output)]];
+  await rm(output);
+  for (const each of GPGS) opened.push([each, await gnupgs[each].decryptFile(path)]);
+  for (const each of SQS) opened.push([each, await openBySq(each, path, privateKey)]);
+  const right = opened.filter(([, content]) => content.equals(plaintext)).map(([who]) => who);
+  expect([plaintext.length, ...right]).toEqual([
+    plaintext.length,
+    "fettle",
+    "GPG",
+    "GPG24",
+    "SQ",
+    "SQ1",
+  ]);
 }
 
-function oldLength(message: Buffer, at: number) {
-  const lengthBytes = 1 << ((message[at] ?? 0) & 3);
-  return { lengthBytes, length: message.readUIntBE(at + 1, lengthBytes) };
+async function importEverywhere(privateKey: string): Promise<void> {
+  for (const each of GPGS) await gnupgs[each].importKey(privateKey);
 }
 
-function newLength(message: Buffer, at: number) {
-  const first = message[at + 1] ?? 0;
-  if (first < 192) return { lengthBytes: 1, length: first };
-  if (first < 224) {
-    return { lengthBytes: 2, length: (first - 192) * 256 + (message[at + 2] ?? 0) + 192 };
-  }
-  return { lengthBytes: first < 255 ? 1 : 5, length: 0 };
-}
-
-test("Debian's gpg opens a file for either of two recipients", async () => {
+test("gpg and sq open a file for either of two recipients", async () => {
   const [ana, ivo] = [await newKey(), await newKey()];
   const plaintext = Buffer.from('id,event\n1,"žut 🛠"\n'.repeat(20_000));
 
@@ -105,8 +115,8 @@ test("Debian's gpg opens a file for either of two recipients", async () => {
     [1, 3],
     [18, 1],
   ]);
-  await gnupg.importKey(ivo.privateKey);
-  expect((await gnupg.decryptFile(path)).equals(plaintext)).toBe(true);
+  await importEverywhere(ivo.privateKey);
+  await expectOpenedByAll(path, ivo.privateKey, plaintext);
 });
 
 /** What the message is made of, or the comment of an armored one. */
@@ -123,37 +133,61 @@ async function formOf(path: string): Promise<string> {
     .join(", ");
 }
 
-const SIZES = [0, 1, 250_000, 2 ** 18 - 8, 2 ** 18 - 6, 2 ** 18 - 5, 2 ** 18, 2 ** 18 + 1, 600_001];
+/** The built-in writer's packets end around these. */
+const EDGES = [1, 2 ** 18 - 8, 2 ** 18 - 6, 2 ** 18 - 5, 2 ** 18, 2 ** 18 + 1];
+const SIZES = [0, 250_000, 600_001];
 
 test.each([
-  ["the built-in writer", encryptTo, undefined],
-  ["the library", encryptByLibrary, undefined],
-  ["gpg", byGpg, undefined],
-  ["the armored writer", encryptTo, "Fettle, audit"],
-  ["armoring gpg", byGpg, "Fettle, audit"],
+  ["the built-in writer", encryptTo, [...EDGES, ...SIZES], undefined],
+  ["the library", encryptByLibrary, SIZES, undefined],
+  ["gpg", byGpg("GPG"), SIZES, undefined],
+  ["gpg 2.4", byGpg("GPG24"), SIZES, undefined],
+  ["the armored writer", encryptTo, [250_000], "Fettle, audit"],
+  ["armoring gpg", byGpg("GPG"), [250_000], "Fettle, audit"],
+  ["armoring gpg 2.4", byGpg("GPG24"), [250_000], "Fettle, audit"],
 ])(
   "what %s writes is opened by gpg, sq and openpgp.js alike, whatever its size",
-  async (_name, engine, comment) => {
+  async (_name, engine, sizes, comment) => {
     const key = await newKey();
-    await gnupg.importKey(key.privateKey);
-    await writeFile(join(folder.path, "key.asc"), key.privateKey);
-    for (const size of comment === undefined ? SIZES : [250_000]) {
+    await importEverywhere(key.privateKey);
+    for (const size of sizes) {
       const plaintext = Buffer.alloc(size, "žut,1\n");
 
       const path = await encrypt(plaintext, key.publicKey, comment, engine);
 
       expect(await formOf(path)).toEqual(comment ?? "PKESK 3, SEIPD 1");
-      expect([size, (await gnupg.decryptFile(path)).equals(plaintext)]).toEqual([size, true]);
-      expect([size, (await openBySq(path, key.privateKey)).equals(plaintext)]).toEqual([
-        size,
-        true,
-      ]);
-      const opened = await decryptFile({
-        file: path,
-        pgpPrivateKeyFile: join(folder.path, "key.asc"),
-        output: join(folder.path, `opened-${size}`),
-      });
-      expect((await readFile(opened.path ?? "")).equals(plaintext)).toBe(true);
+      await expectOpenedByAll(path, key.privateKey, plaintext);
+    }
+  },
+);
+
+// By upstream's defaults, which Debian has taken back, such a key prefers OCB, and gpg 2.4 alone writes it.
+const UPSTREAM = ["--compliance=gnupg"];
+
+test.each([
+  ["with its defaults", [] as const, 18],
+  ["that prefers OCB", UPSTREAM, 20],
+])(
+  "a key that gpg 2.4 made %s is a recipient: everybody opens what we write, and what gpg 2.4 writes for us",
+  async (name, more, ownChoice) => {
+    const { run } = gnupgs.GPG24;
+    const user = `${name} <a@example.org>`;
+    const made = ["default", "default", "never"];
+    await run(...more, "--passphrase", "", "--quick-generate-key", user, ...made);
+    const publicKey = (await run("--armor", "--export", `=${user}`)).toString();
+    const privateKey = (await run("--armor", "--export-secret-keys", `=${user}`)).toString();
+    await gnupgs.GPG.importKey(privateKey);
+    const [recipient] = await readRecipients([source(publicKey)], new Date());
+    expect(recipient?.warning).toBeUndefined();
+    const [file, plaintext] = [join(folder.path, "plain"), Buffer.alloc(400_000, "žut,1\n")];
+    await writeFile(file, plaintext);
+    const byItself = await run(...more, "-r", `=${user}`, "-o", "-", "-e", file);
+    expect(packets(byItself)[1]?.[0]).toBe(ownChoice);
+
+    for (const engine of [encryptTo, encryptByLibrary, byGpg("GPG24"), byGpg("GPG")]) {
+      const path = await encrypt(plaintext, publicKey, undefined, engine);
+      expect(await formOf(path)).toBe("PKESK 3, SEIPD 1");
+      await expectOpenedByAll(path, privateKey, plaintext);
     }
   },
 );
@@ -181,8 +215,8 @@ test("stays in the format that gpg reads, even when every recipient advertises A
     [1, 3],
     [18, 1],
   ]);
-  await gnupg.importKey(key.privateKey);
-  expect((await gnupg.decryptFile(path)).toString()).toBe("row\n");
+  await importEverywhere(key.privateKey);
+  await expectOpenedByAll(path, key.privateKey, Buffer.from("row\n"));
 });
 
 test("a comment armors the file and stands in its header", async () => {
@@ -193,8 +227,8 @@ test("a comment armors the file and stands in its header", async () => {
   expect(await readFile(path, "utf8")).toMatch(
     /^-----BEGIN PGP MESSAGE-----\r?\nComment: Fettle audit, ključ 1\r?\n/,
   );
-  await gnupg.importKey(key.privateKey);
-  expect((await gnupg.decryptFile(path)).toString()).toBe("row\n");
+  await importEverywhere(key.privateKey);
+  await expectOpenedByAll(path, key.privateKey, Buffer.from("row\n"));
 });
 
 test("reads keys with literal \\n, several in a text, binary files, and each only once", async () => {

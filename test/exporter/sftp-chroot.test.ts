@@ -77,6 +77,28 @@ test("a wrong password is refused, and the error names the server and neither pa
   expect(await readdir(onDisk())).toEqual([]);
 });
 
+test("a server that asks for the password by PAM (keyboard-interactive) is answered once, and a wrong one is refused", async () => {
+  const asking = await startChrootedSftpServer("keyboard");
+  try {
+    const { host, port, username, hostKeySha256 } = asking;
+    const at = (password: string) =>
+      destination({
+        ...{ host, port, username, password: new Secret(password) },
+        hostKeys: { fingerprints: [hostKeySha256], knownHosts: undefined },
+      });
+    const content = randomBytes(100_000);
+
+    const receipt = await at(asking.password).upload(await artifact("a", content));
+    const refused = at("wrong-battery-staple").upload(await artifact("b", content));
+
+    expect(receipt).toMatchObject({ verifiedBy: "read-back-sha256" });
+    await expect(refused).rejects.toThrow(/authentication methods failed/);
+    expect(await readdir(join(asking.root, asking.folder))).toEqual(["a"]);
+  } finally {
+    await asking.stop();
+  }
+});
+
 test("a file gets its name by a rename, when it is whole", async () => {
   const seen: string[] = [];
   const watcher = watch(onDisk(), (kind, name) => {

@@ -56,6 +56,22 @@ test.each([
   expect((await readFile(join(server.folder, remote, "a"))).equals(content)).toBe(true);
 });
 
+test.each(["size", "off", "sha256"] as const)(
+  "a file that was spoilt between its building and its sending is not taken for good with SFTP_VERIFY=%s",
+  async (verify) => {
+    const built = await artifact("a", randomBytes(700_001));
+    const bytes = await readFile(built.path);
+    bytes.writeUInt8((bytes[300_000] ?? 0) ^ 1, 300_000);
+    await writeFile(built.path, bytes);
+
+    const sending = sftpDestination(options({ verify })).upload(built);
+
+    await expect(sending).rejects.toThrow(/is not what was built|reads back as other bytes/);
+    const left = verify === "sha256" ? ["a"] : []; // under its name it is for a person to look at
+    expect(await remoteFiles()).toEqual(left);
+  },
+);
+
 test("ssh2 still has its keys where it is given key objects, and understands the server with them", async () => {
   const client = new SftpClient();
   try {

@@ -40,11 +40,11 @@ interface Attack {
 }
 
 /** Connections that never come to an end; those that are hung up on are not opened again. */
-async function attack(): Promise<Attack> {
+async function attack(connections: number): Promise<Attack> {
   const { port } = new URL(world.services[0].url);
   const sockets: Socket[] = [];
   const settled: Promise<void>[] = [];
-  for (let at = 0; at < SOCKETS; at += 1) {
+  for (let at = 0; at < connections; at += 1) {
     const socket = connect({ port: Number(port), host: "127.0.0.1", localAddress: ATTACKER });
     settled.push(
       new Promise((resolve) => {
@@ -82,17 +82,19 @@ async function honest(name: string): Promise<number> {
 
 test("while 5,000 slow connections of another address come, honest senders are answered as ever", async () => {
   const before = await honest("before");
-  const attacking = attack();
+  const attacking = attack(SOCKETS);
   const during = await honest("during");
-  const { open, stop } = await attacking;
+  const first = await attacking;
+  await waitUntil("the others to be hung up on", async () => first.open() <= HELD_MAX, HUNG_UP_MS);
+  const again = await attack(HELD_MAX); // of the first it may have hung up on all by now
   try {
-    await waitUntil("the others to be hung up on", async () => open() <= HELD_MAX, HUNG_UP_MS);
-    expect(open()).toBeGreaterThan(0); // they are still there
+    expect(again.open()).toBeGreaterThan(0);
     const after = await honest("after"); // on a connection that was made meanwhile
 
     expect(Math.max(during, after)).toBeLessThanOrEqual(Math.max(HONEST_MAX_MS, 5 * before));
   } finally {
-    stop();
+    first.stop();
+    again.stop();
   }
 });
 
