@@ -32,7 +32,7 @@ export async function* zipOf(
   const options = { mtime, mode: OWNER_ONLY_FILE, compressionLevel: compressed ? LEVEL : 0 };
   for (const { name, content } of members) {
     zip.addReadStreamLazy(name, options, (give) => {
-      const source = Readable.from(content()).once("error", fail);
+      const source = Readable.from(content(), { highWaterMark: 1 }).once("error", fail);
       begun.push(source);
       give(null, source);
     });

@@ -7,6 +7,7 @@ import type { Database } from "../lib/postgres.ts";
 import type { TrustsProxy } from "./frame/client-address.ts";
 import { createGuard } from "./frame/guard.ts";
 import { limitRate } from "./frame/limits.ts";
+import { refuseUnlisted } from "./frame/operational.ts";
 import { corsByList } from "./frame/origins.ts";
 import { createRouter, type Router } from "./frame/router.ts";
 import type { SignInDeps } from "./auth/sign-in.ts";
@@ -36,6 +37,7 @@ import { addRoleRoutes } from "./routes/roles.ts";
 import { addScheduleRoutes } from "./routes/schedules.ts";
 import type { Vault } from "./snapshots-export/types.ts";
 import { addSignInRoutes } from "./routes/sign-in.ts";
+import { addSnapshotExportRoutes } from "./routes/snapshot-exports.ts";
 import { addSnapshotRoutes } from "./routes/snapshots.ts";
 import { addStorageRoutes } from "./routes/storage.ts";
 import { addTerminalRoutes } from "./routes/terminal.ts";
@@ -95,6 +97,7 @@ export function buildHypervisorApp(deps: HypervisorAppDeps): HypervisorApp {
       registry,
     });
     addNouns(router, deps);
+    refuseUnlisted(express, router.routes);
   });
   if (router === undefined) throw new Error("the frame did not ask for routes");
   return { app, router, trustsProxy: app.get("trust proxy fn") as TrustsProxy };
@@ -106,9 +109,10 @@ function addNouns(router: Router, deps: HypervisorAppDeps): void {
   addOwnRoutes(router, deps.signIn);
   addSignInRoutes(router, { ...deps.signIn, ...deps, places: placesOf(deps.observing) });
   addKeyRoutes(router, deps.signIn);
-  addUserRoutes(router, { ...deps.signIn, oidcIssuer: deps.oidcIssuer });
-  addRoleRoutes(router, deps);
-  addTokenRoutes(router, { ...deps.signIn, clock: deps.clock });
+  const recent = { ...deps.signIn, clock: deps.clock };
+  addUserRoutes(router, { ...recent, oidcIssuer: deps.oidcIssuer });
+  addRoleRoutes(router, recent);
+  addTokenRoutes(router, recent);
   addAuthzRoutes(router, deps);
   addOrganizationRoutes(router, deps);
   addVdcRoutes(router, deps);
@@ -142,6 +146,7 @@ function addBackendNouns(router: Router, { database, events, clock, ...rest }: H
   addContainerRoutes(router, deps);
   addLimitRoutes(router, deps);
   addSnapshotRoutes(router, deps);
+  addSnapshotExportRoutes(router, { database });
   addScheduleRoutes(router, deps);
   addTemplateRoutes(router, deps);
   addClusterRoutes(router, deps);

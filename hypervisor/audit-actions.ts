@@ -19,6 +19,7 @@ export const AUDIT_ACTIONS = {
     "SnapshotDeleted",
     "SnapshotCloned",
     "SnapshotExported",
+    "SnapshotExportDeleted",
   ],
   user: [
     "UserCreated",

@@ -1,4 +1,4 @@
-import { integer, withDefault, type Config } from "../lib/config.ts";
+import { integer, optional, withDefault, type Config } from "../lib/config.ts";
 import { kmsProblems, kmsShape } from "../lib/envelope/config-kms.ts";
 import { hasPlace, placeProblems, placeVariables } from "../lib/place-config.ts";
 
@@ -19,6 +19,11 @@ export const exportVariables = {
     integer({ min: 1, max: MEGABYTES_MAX }),
     256,
     "larger snapshots are cut into files of at most so many million bytes, before compression",
+  ),
+  exportKeepLast: optional(
+    "HYPERVISOR_EXPORT_KEEP_LAST",
+    integer({ min: 1, max: 10_000 }),
+    "so many exports of a container's snapshots are kept, the newest; without it all stay",
   ),
   ...kmsShape,
 } as const;

@@ -1,5 +1,14 @@
 import type { PrometheusAccess } from "../lib/access.ts";
-import { integer, optional, secret, text, url, withDefault, type Config } from "../lib/config.ts";
+import {
+  choice,
+  integer,
+  optional,
+  secret,
+  text,
+  url,
+  withDefault,
+  type Config,
+} from "../lib/config.ts";
 import { readLogin, readTls } from "../lib/credentials.ts";
 import { prometheusAccess, prometheusCredentials } from "../lib/prometheus-access.ts";
 
@@ -69,15 +78,28 @@ export const observingVariables = {
     "^(workflow|dagger|runbooks)_",
     "regular expression: names of metrics that are about workflows",
   ),
+  recordings: withDefault(
+    "HYPERVISOR_RECORDINGS",
+    choice("on", "off"),
+    "on",
+    "off: terminal sessions are not recorded; on: without a recording there is no session",
+  ),
   recordingsDir: optional(
     "HYPERVISOR_RECORDINGS_DIR",
     text,
-    "folder (made, for its owner only) where terminal sessions are recorded, as asciicast v2; without it they are not",
+    "folder (made, for its owner only) where terminal sessions are recorded, as asciicast v2; recordings/ in HYPERVISOR_DATA_PATH when unset, and /var/lib/fettle/recordings when that is unset too",
   ),
-  recordingsDays: optional(
+  recordingsDays: withDefault(
     "HYPERVISOR_RECORDINGS_DAYS",
     integer({ min: 1, max: 3650 }),
-    "recordings are deleted after so many days; without it they stay",
+    365,
+    "recordings are deleted after so many days",
+  ),
+  recordingsMegabytes: withDefault(
+    "HYPERVISOR_RECORDINGS_MAX_MB",
+    integer({ min: 100, max: 100_000_000 }),
+    10_000,
+    "of more recordings than that the oldest are deleted, except those of the last day",
   ),
   terminalIdleSeconds: withDefault(
     "HYPERVISOR_TERMINAL_IDLE_SECONDS",

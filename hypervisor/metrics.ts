@@ -29,22 +29,48 @@ export function createHypervisorMetrics(registry: Registry, dataPath: string): v
   addHttpCounters(registry);
 }
 
+/** A disk that cannot be measured leaves no numbers behind, since the last ones would look true. */
 function addDiskGauges(registry: Registry, dataPath: string): void {
+  const look = sharedLook(dataPath, () => {
+    errors.inc();
+  });
   const gauge = (name: string, help: string, bytesOf: (disk: StatsFs) => number) => {
     const metric = new Gauge({
       name: PREFIX + name,
       help,
       registers: [registry],
       collect: async () => {
-        const disk = await statfs(dataPath).catch(() => undefined);
-        // An unmounted disk must not take the other metrics with it.
-        if (disk !== undefined) metric.set(bytesOf(disk));
+        const disk = await look();
+        if (disk === undefined) metric.remove();
+        else metric.set(bytesOf(disk));
       },
     });
   };
+  const errors = new Counter({
+    name: `${PREFIX}disk_errors_total`,
+    help: "Scrapes at which the file system of the data path could not be measured",
+    registers: [registry],
+    collect: async () => {
+      await look(); // so that the scrape that found it tells it
+    },
+  });
   gauge("disk_total_bytes", "File system of the data path", (disk) => disk.blocks * disk.bsize);
   gauge("disk_free_bytes", "Free for this user", (disk) => disk.bavail * disk.bsize);
   gauge("disk_used_bytes", "In use", (disk) => (disk.blocks - disk.bfree) * disk.bsize);
+}
+
+/** All metrics of one scrape share one look. */
+function sharedLook(dataPath: string, failed: () => void): () => Promise<StatsFs | undefined> {
+  let looking: Promise<StatsFs | undefined> | undefined;
+  return async () =>
+    (looking ??= statfs(dataPath)
+      .catch(() => {
+        failed();
+        return undefined;
+      })
+      .finally(() => {
+        looking = undefined;
+      }));
 }
 
 /** The frame counts requests by route and status for all services; these are its sums under the names of the platform that it replaces. */

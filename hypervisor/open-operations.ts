@@ -19,6 +19,7 @@ import { withinQuota, withinSnapshots } from "./routes/quota-use.ts";
 import { pruneHandler } from "./schedules/prune.ts";
 import { noteScheduled, runSchedules } from "./schedules/run-schedules.ts";
 import { disabledEvent } from "./schedules/without-container.ts";
+import { noteExported } from "./snapshots-export/table.ts";
 import { exportHandler } from "./snapshots-export/handler.ts";
 import type { Vault } from "./snapshots-export/types.ts";
 import type { EventSink } from "./types.ts";
@@ -62,7 +63,10 @@ export function openOperations(
       prune: pruneHandler(database),
     },
     leaseSeconds,
-    ending: noteScheduled,
+    ending: async (tx, claim, outcome) => {
+      await noteScheduled(tx, claim, outcome);
+      await noteExported(tx, vault.store?.name, claim, outcome);
+    },
     begun: metrics.begun,
     ended: (claim, outcome) => {
       metrics.ended(claim, outcome);

@@ -18,6 +18,7 @@ import { recordLife } from "./auth/start-row.ts";
 import { sweepPeople } from "./auth/sweep.ts";
 import { authenticatorOf, staticToken } from "./authenticate.ts";
 import type { HypervisorConfig } from "./config.ts";
+import { rowsPerMinute } from "./frame/rows-per-minute.ts";
 import type { Authenticator } from "./types.ts";
 
 const SWEEP_MS = 10 * 60_000;
@@ -58,10 +59,11 @@ export function openPeople(config: HypervisorConfig, deps: PeopleDeps): People {
     ...oidc,
   ];
   const authenticator = authenticatorOf(kinds, async (cookie) => identifyCookie(database, cookie));
+  const mayTellReplay = rowsPerMinute(clock);
   keepHouse({ ...deps, password: config.adminPassword, passwords });
   return {
     authenticator,
-    signIn: { database, passwords, accessTokens, keys, log, metrics },
+    signIn: { database, passwords, accessTokens, keys, log, metrics, mayTellReplay },
     oidcIssuer: issuer,
   };
 }

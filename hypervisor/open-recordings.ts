@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import type { StopStack } from "../lib/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
@@ -14,16 +15,28 @@ interface Deps {
 
 const EVERY_MS = 3_600_000;
 
-/** Deletes recordings that are too old, from the start on; without the variables they stay. */
+/** Where terminals are recorded; undefined: they are not. */
+export function recordingsFolder({
+  recordings,
+  recordingsDir,
+  dataPath,
+}: Pick<HypervisorConfig, "recordings" | "recordingsDir" | "dataPath">): string | undefined {
+  if (recordings === "off") return undefined;
+  return recordingsDir ?? join(dataPath === "/" ? "/var/lib/fettle" : dataPath, "recordings");
+}
+
+/** Deletes recordings that are too old or too much, from the start on. */
 export function openRecordings(
-  { recordingsDir: folder, recordingsDays: days }: HypervisorConfig,
+  config: HypervisorConfig,
   { database, clock, log, stack }: Deps,
 ): void {
-  if (folder === undefined || days === undefined) return;
+  const folder = recordingsFolder(config);
+  if (folder === undefined) return;
+  const { recordingsDays: days, recordingsMegabytes: megabytes } = config;
   const stopping = new AbortController();
   const pruning = (async () => {
     while (!stopping.signal.aborted) {
-      await pruneRecordings(database, { folder, days, now: clock.now() }).catch(
+      await pruneRecordings(database, { folder, days, megabytes, now: clock.now() }).catch(
         (error: unknown) => {
           log.warn("recordings not pruned", { error });
         },

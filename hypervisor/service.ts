@@ -19,6 +19,7 @@ import { startRecorder } from "./events/record-events.ts";
 import { healthOf } from "./health.ts";
 import { createHypervisorMetrics } from "./metrics.ts";
 import { openBackend } from "./open-backend.ts";
+import { openExports } from "./open-exports.ts";
 import { openOperations } from "./open-operations.ts";
 import { openPeople } from "./open-people.ts";
 import { openRecordings } from "./open-recordings.ts";
@@ -62,6 +63,7 @@ export async function startHypervisor(config: HypervisorConfig, log: Log): Promi
     const clock = systemClock;
     const vault = openVault(config, log);
     openRecordings(config, { database, clock, log, stack });
+    openExports(config, { database, vault, clock, log, stack });
     const observing = openObserving(config, { database, clock, log, registry, stack });
     const needed = async () => withBackend(await databaseReadiness(database), backend);
     const { app, router, trustsProxy } = buildHypervisorApp({

@@ -18,6 +18,8 @@ export interface Principal {
   readonly subject?: string | undefined;
   /** When they proved to the identity provider who they are, if it says so (`auth_time`). */
   readonly signedInAt?: Date | undefined;
+  /** When the identity provider's token ends, and with it what it has opened. */
+  readonly expiresAt?: Date | undefined;
   /** The API token's id. */
   readonly token?: string | undefined;
 }

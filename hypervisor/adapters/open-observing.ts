@@ -1,18 +1,19 @@
 import type { Registry } from "prom-client";
 import type { PrometheusAccess } from "../../lib/access.ts";
 import type { Clock } from "../../lib/clock.ts";
-import type { Config } from "../../lib/config.ts";
 import { exchange } from "../../lib/exchange.ts";
 import type { StopStack } from "../../lib/lifecycle.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Database } from "../../lib/postgres.ts";
 import { prometheusHeaders } from "../../lib/prometheus-access.ts";
 import { followTlsFiles } from "../../lib/tls-options.ts";
-import { observingAccess, type observingVariables } from "../config-observing.ts";
+import { observingAccess } from "../config-observing.ts";
+import type { HypervisorConfig } from "../config.ts";
 import type { Probe } from "../health.ts";
 import { createLive } from "../live/sockets.ts";
 import { standingIn } from "../live/standing.ts";
 import { createWatch, type Watch } from "../live/watch.ts";
+import { recordingsFolder } from "../open-recordings.ts";
 import { createFeeds } from "../logs/feeds.ts";
 import { createCache } from "../monitoring/cache.ts";
 import { proxyTargets } from "../proxy/targets.ts";
@@ -42,7 +43,7 @@ const CACHE = { ttlMs: 5_000, entriesMax: 200, weightMax: 32 * MIB };
 const POLL_MS = 1_000;
 
 /** Whom the API asks for logs, metrics and dashboards, and the connections that stay open. */
-export function openObserving(config: Config<typeof observingVariables>, given: Given): Observing {
+export function openObserving(config: HypervisorConfig, given: Given): Observing {
   const { database, clock, log, registry, stack } = given;
   const access = observingAccess(config);
   const metrics = createUpstreamMetrics(registry);
@@ -77,7 +78,7 @@ export function openObserving(config: Config<typeof observingVariables>, given: 
       roleHeader: config.grafanaRoleHeader,
     }),
     terminalIdleMs: config.terminalIdleSeconds * 1000,
-    recordingsDir: config.recordingsDir,
+    recordingsDir: recordingsFolder(config),
     probes: {
       ...probeOf("prometheus", access.prometheus, "/-/ready"),
       ...probeOf("loki", access.loki, "/ready"),

@@ -26,7 +26,7 @@ export function createLoginMetrics(registry: Registry): LoginMetrics {
   });
   const reused = new Counter({
     name: "arm_hypervisor_refresh_reused_total",
-    help: "Refresh tokens that came back, each of which ended its session",
+    help: "Refresh tokens that came back; the first ends its session",
     registers,
   });
   for (const result of ["success", "refused", "throttled"]) logins.inc({ result }, 0);

@@ -36,14 +36,16 @@ export function oidcTokens(database: Database, options: OidcOptions, clock: Cloc
       if (issuerOf(token) !== options.issuer) return undefined;
       const payload = await verify(token, await keys(), options, clock);
       if (typeof payload === "string") return { known: false, reason: payload };
-      const { sub: subject, auth_time: signedIn } = payload;
+      const { sub: subject, auth_time: signedIn, exp: end = 0 } = payload;
       if (subject === undefined || subject === "") return { known: false, reason: "it has no sub" };
       const name = payload[options.usernameClaim];
       const account = { issuer: options.issuer, subject };
       const person = await personOf(database, account, typeof name === "string" ? name : undefined);
       if (typeof person === "string") return { known: false, reason: person };
       const signedInAt = typeof signedIn === "number" ? new Date(signedIn * 1000) : undefined;
-      return { known: true, principal: principalOf(person, { via: "oidc", subject, signedInAt }) };
+      const expiresAt = new Date(end * 1000);
+      const by = { via: "oidc", subject, signedInAt, expiresAt } as const;
+      return { known: true, principal: principalOf(person, by) };
     },
   };
 }

@@ -62,7 +62,7 @@ const CHANGE_FIRST = "the password must be changed first: POST /auth/password";
 
 export function principalOf(
   person: Person,
-  via: Pick<Principal, "via" | "session" | "token" | "subject" | "signedInAt">,
+  via: Pick<Principal, "via" | "session" | "token" | "subject" | "signedInAt" | "expiresAt">,
 ): Principal {
   const { username, role, organization, projects, must_change: mustChange } = person;
   return {

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { Clock } from "../../lib/clock.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import type { Principal } from "../types.ts";
@@ -17,14 +18,34 @@ interface Asking {
   readonly password: string | undefined;
 }
 
+/** What outlives the session, or the token, of whoever makes it. */
+type Lasting = "tokens" | "users, and gives no rights" | "roles";
+
+/** Again, instead of a recent sign-in. */
+export const currentPasswordSchema = z.string().min(1).max(256).optional();
+
 /**
- * An access token that was stolen must not become something that outlives its session. Refreshing is no sign-in: who
- * signed in longer ago does so again, or gives the password.
+ * An access token that was stolen must not become something that outlives its session, nor an API token something that
+ * outlives the token. Refreshing is no sign-in: who signed in longer ago does so again, or gives the password.
  *
- * @returns why not (RFC 9470: the challenge says how recent it must be); undefined when it is recent
+ * @returns why not (RFC 9470: the challenge says how recent it must be); undefined when they may
  * @throws HttpProblem 429, 503 when a password cannot be looked at
  */
-export async function staleSignIn(
+export async function mayNotMake(
+  deps: RecentDeps,
+  what: Lasting,
+  asking: Asking,
+): Promise<HttpProblem | undefined> {
+  const { via, withheld } = asking.principal;
+  if (via === "api-token") return refused(`A token makes no ${what}: sign in.`);
+  return withheld === undefined ? staleSignIn(deps, asking) : refused(withheld);
+}
+
+function refused(detail: string): HttpProblem {
+  return new HttpProblem(403, "Not permitted", detail);
+}
+
+async function staleSignIn(
   deps: RecentDeps,
   { principal, ip, password }: Asking,
 ): Promise<HttpProblem | undefined> {
@@ -32,9 +53,7 @@ export async function staleSignIn(
   if (via === "static-token") return undefined; // the configuration's, which no sign-in stands behind
   if (via === "session" && password !== undefined) {
     const proof = await provePassword(deps, { username, ip }, password);
-    return proof === undefined
-      ? new HttpProblem(403, "Not permitted", "The current password is wrong.")
-      : undefined;
+    return proof === undefined ? refused("The current password is wrong.") : undefined;
   }
   return (await isRecent(deps, principal)) ? undefined : tooLongAgo(via);
 }

@@ -17,8 +17,13 @@ export interface Client {
 export type Refreshed =
   | { readonly kind: "fresh"; readonly session: string; readonly refreshToken: string }
   | { readonly kind: "unknown" }
-  /** It was used before by somebody: the session has ended for all. */
-  | { readonly kind: "reused"; readonly session: string; readonly username: string };
+  /** It was used before by somebody: the session has ended for all, by this or before. */
+  | {
+      readonly kind: "reused";
+      readonly session: string;
+      readonly username: string;
+      readonly wasOpen: boolean;
+    };
 
 interface TokenRow {
   readonly session_id: string;
@@ -70,8 +75,8 @@ export async function rotate(
   if (row === undefined) return { kind: "unknown" };
   const { session_id: session, username, used, again, alive } = row;
   if (used && !again) {
-    await endSession(tx, session, "reuse");
-    return { kind: "reused", session, username };
+    const wasOpen = await endSession(tx, session, "reuse");
+    return { kind: "reused", session, username, wasOpen };
   }
   if (!alive) return { kind: "unknown" };
   const { refreshKeys } = await keys.ring();

@@ -18,6 +18,8 @@ export interface SignInDeps {
   readonly keys: KeySource;
   readonly log: Log;
   readonly metrics: LoginMetrics;
+  /** Whether one more replay of an ended session may be written down now. */
+  readonly mayTellReplay: () => boolean;
 }
 
 /** The answer of /auth/token and /auth/refresh (RFC 6749, 5.1). */
@@ -129,8 +131,9 @@ export async function refresh(deps: SignInDeps, given: string, client: Client): 
   await keys.ring(); // not within the transaction: it may need a connection of its own
   const { refreshed, person } = await database.inTransaction(async (tx) => {
     const outcome = await rotate(tx, keys, given, client);
-    if (outcome.kind === "reused") {
-      log.error("refresh token used twice: its session was ended", {
+    // Of a session that has ended already it costs nothing to come again and again.
+    if (outcome.kind === "reused" && (outcome.wasOpen || deps.mayTellReplay())) {
+      log.error("refresh token used twice: its session has ended", {
         username: outcome.username,
         session: outcome.session,
         ip: client.ip,
@@ -138,7 +141,9 @@ export async function refresh(deps: SignInDeps, given: string, client: Client): 
       await appendDeed(tx, {
         ...deedOf("RefreshReused", outcome.username, client),
         result: "Refused",
-        summary: "A refresh token was used twice: its session was ended",
+        summary: outcome.wasOpen
+          ? "A refresh token was used twice: its session was ended"
+          : "A refresh token was used twice, after the end of its session",
         facts: { session: outcome.session },
       });
     }

@@ -1,3 +1,5 @@
+import type { Ability } from "./abilities.ts";
+
 /**
  * - `not_found`: the container, snapshot, … is not there
  * - `conflict`: the name is taken, it is in use, or in a state in which it cannot be done
@@ -29,7 +31,7 @@ export class BackendError extends Error {
   }
 }
 
-/** For a verb that a backend does not have. @param what as in "the docker backend cannot …" */
-export function unsupported(backend: string, what: string): BackendError {
+/** For what a backend cannot do. */
+export function unsupported(backend: string, what: Ability): BackendError {
   return new BackendError("unsupported", `the ${backend} backend cannot ${what}`);
 }

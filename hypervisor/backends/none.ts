@@ -8,7 +8,7 @@ const refuse = async (): Promise<never> =>
   );
 
 const raw: RawBackend = {
-  host: { info: refuse },
+  host: { info: refuse, must: refuse },
   containers: {
     list: refuse,
     get: refuse,

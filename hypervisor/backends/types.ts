@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { Ability } from "./abilities.ts";
 
 /** What every call may bring. A call without a signal still has a deadline (deadlines.ts). */
 export interface Call {
@@ -275,6 +276,8 @@ interface HostInfo {
 interface Host {
   /** The cheapest question that shows that the backend answers. */
   info: Verb<object, HostInfo>;
+  /** So that it is told before anything is begun, also by a dry run. @throws BackendError `unsupported` */
+  must: Verb<{ readonly ability: Ability }, void>;
 }
 
 /** What runs containers. One set of tests holds every implementation to these comments: test/hypervisor/backends/contract.ts */

@@ -9,6 +9,7 @@ import type { Authenticator, Identification, Principal } from "../types.ts";
 import { readCookie } from "./cookies.ts";
 import { appendDeed } from "./record.ts";
 import type { Mutation, Requirement } from "./route.ts";
+import { rowsPerMinute } from "./rows-per-minute.ts";
 
 export interface GuardDeps {
   readonly authenticator: Authenticator;
@@ -62,9 +63,6 @@ export const NOBODY: Principal = {
   organization: undefined,
   projects: new Set(),
 };
-
-/** Rows for callers that nobody knows, per minute: they cost a stranger nothing, and the table is for ever. */
-const STRANGERS_PER_MINUTE = 60;
 
 /** Decides who passes; every refusal leaves a row in the audit log. */
 export function createGuard(deps: GuardDeps): Guard {
@@ -178,14 +176,10 @@ function strangersRecorder({ database, clock, registry }: GuardDeps) {
     help: "Requests without a valid token that are not in the audit log, as there were too many",
     registers: [registry],
   });
-  let minute = 0;
-  let rows = 0;
+  const mayWrite = rowsPerMinute(clock);
   return async (attempt: Attempt, reason: string): Promise<void> => {
-    const now = Math.floor(clock.now().getTime() / 60_000);
-    if (now !== minute) [minute, rows] = [now, 0];
-    rows += 1;
-    if (rows > STRANGERS_PER_MINUTE) unrecorded.inc();
-    else await record(database, NOBODY, attempt, reason);
+    if (mayWrite()) await record(database, NOBODY, attempt, reason);
+    else unrecorded.inc();
   };
 }
 

@@ -5,6 +5,7 @@ import {
   type ZodOpenApiResponsesObject,
 } from "zod-openapi";
 import { version } from "../../lib/version.ts";
+import { OPERATIONAL } from "./operational.ts";
 import { nameOf } from "./router.ts";
 import type { AnyRoute, AnswerTable, Requirement } from "./route.ts";
 import type { AnySocket } from "./sockets.ts";
@@ -53,15 +54,13 @@ type Method = "get" | "post" | "put" | "patch" | "delete";
 /** The OpenAPI document of all registered routes, from the schemas by which requests are checked and answers are cut. */
 export function describeApi(routes: readonly AnyRoute[], sockets: readonly AnySocket[]): object {
   const paths: Record<string, Partial<Record<Method, ZodOpenApiOperationObject>>> = {};
-  for (const route of routes) {
+  for (const route of [...OPERATIONAL, ...routes]) {
     const path = pathOf(route.path);
     paths[path] = { ...paths[path], [route.method]: operationOf(route) };
   }
   for (const { definition } of sockets) {
-    const { path, permission, summary, params, query } = definition;
-    const route = { method: "get", path, permission, summary, params, query } as const;
-    const answers = { 101: "nothing" } as const;
-    paths[pathOf(path)] ??= { get: operationOf({ ...route, answers }) };
+    const path = pathOf(definition.path);
+    paths[path] = { ...paths[path], get: withSocket(paths[path]?.get, definition) };
   }
   return createDocument({
     openapi: "3.1.0",
@@ -69,6 +68,17 @@ export function describeApi(routes: readonly AnyRoute[], sockets: readonly AnySo
     paths,
     components: { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } },
   });
+}
+
+/** OpenAPI has no WebSockets: one is a GET that answers 101, or stands with the GET of its address (`x-websocket`). */
+function withSocket(
+  plain: ZodOpenApiOperationObject | undefined,
+  { path, permission, cookies = false, summary, params, query }: AnySocket["definition"],
+): ZodOpenApiOperationObject {
+  const route = { method: "get", path, permission, summary, params, query } as const;
+  const operation = plain ?? operationOf({ ...route, answers: { 101: "nothing" } });
+  const about = { "x-permission": permission, summary, cookies };
+  return { ...operation, "x-websocket": about };
 }
 
 function pathOf(path: string): string {

@@ -8,6 +8,8 @@ const EXPOSED =
   "ETag, Location, Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After, X-Correlation-ID";
 const PREFLIGHT_SECONDS = "600";
 
+export const FOREIGN_PAGE = "The page's origin is not in HYPERVISOR_CORS_ORIGINS.";
+
 /** A page's origin may talk to us when it is our own or in the list. `null` (a sandbox, a file) is nobody's. */
 export function originAllowed(
   origin: string | undefined,
@@ -42,10 +44,7 @@ export function corsByList(
     const preflight =
       request.method === "OPTIONS" && request.get("access-control-request-method") !== undefined;
     if (!allowed && (preflight || !["GET", "HEAD"].includes(request.method)))
-      await guard.refuseStranger(
-        attemptOf(request),
-        "The page's origin is not in HYPERVISOR_CORS_ORIGINS.",
-      );
+      await guard.refuseStranger(attemptOf(request), FOREIGN_PAGE);
     if (!preflight) {
       next();
       return;

@@ -18,9 +18,10 @@ import { clientAddress, type TrustsProxy } from "./client-address.ts";
 import { isOfOwnOrigin } from "./cookies.ts";
 import { credentialOf, type Attempt, type Guard } from "./guard.ts";
 import type { Limit } from "./limits.ts";
-import { originAllowed } from "./origins.ts";
+import { FOREIGN_PAGE, originAllowed } from "./origins.ts";
 import { read } from "./read-request.ts";
 import type { WebSocketDefinition } from "./route.ts";
+import { closeFrame, watchSwitch } from "./switching.ts";
 
 /** What `ws` needs to switch protocols (`WebSocketServer.handleUpgrade`). */
 export interface Upgrade {
@@ -82,17 +83,23 @@ export function createSockets(deps: SocketsDeps): Sockets {
       });
       const id = correlationIdOf(request.headers[CORRELATION_HEADER.toLowerCase()]);
       const start = performance.now();
+      const isSwitched = watchSwitch(socket);
       void withCorrelation(id, async () => {
         try {
           await open(list, deps, { request, socket, head });
         } catch (error) {
+          const route = routeOf(list, request);
           if (socket.destroyed) {
-            deps.log.debug("WebSocket ended before its answer", { error });
+            deps.log.debug("WebSocket ended before its answer, or by a fault", { route, error });
+            return;
+          }
+          if (isSwitched()) {
+            deps.log.error("WebSocket failed", { route, error });
+            end(socket, closeFrame());
             return;
           }
           const problem = problemOf(error);
           const { status } = problem;
-          const route = routeOf(list, request);
           metrics.observe("GET", route, status, (performance.now() - start) / 1000);
           if (status >= 500) deps.log.error("WebSocket not opened", { route, status, error });
           refuse(socket, problem);
@@ -114,23 +121,22 @@ async function open(
   const found = find(list, url);
   if (found === undefined) throw new HttpProblem(404, "Not found");
   const { definition, handler } = found;
-  const { origin, host } = request.headers;
-  if (!originAllowed(origin, host, origins))
-    throw new HttpProblem(
-      403,
-      "Not permitted",
-      "The page's origin is not in HYPERVISOR_CORS_ORIGINS.",
-    );
-  const attempt = {
+  const attempt: Attempt = {
     route: `WS ${definition.path}`,
     resourceId: Object.values(found.params ?? {}).join("/"),
     mutation: undefined,
     ip: clientAddress(request, trustsProxy),
   };
+  const { origin, host } = request.headers;
+  if (!originAllowed(origin, host, origins)) await guard.refuseStranger(attempt, FOREIGN_PAGE);
   const principal = await admit(definition, deps, request, attempt);
   const params = read(definition.params ?? nothing, found.params);
   const query = read(definition.query ?? nothing, queryOf(url.searchParams));
-  await handler({ params, query, ...callerOf(request, { guard, principal, attempt }) }, upgrade);
+  const call = { params, query, ...callerOf(request, { guard, principal, attempt }) };
+  await handler(call, upgrade).catch(async (error: unknown) => {
+    await guard.note(principal, attempt, error);
+    throw error;
+  });
 }
 
 /** Null for what is none: Node passes on whatever a client calls an address. */
@@ -216,11 +222,16 @@ function refuse(socket: Duplex, { status, title, detail, headers }: HttpProblem)
     `Content-Length: ${Buffer.byteLength(body)}`,
     "Connection: close",
   ];
-  // Half closed it would stay until the client closes its half: the server's own timeouts end with the upgrade.
+  end(socket, `${lines.join("\r\n")}\r\n\r\n${body}`);
+}
+
+/** Half closed it would stay until the client closes its half: the server's own timeouts end with the upgrade. */
+function end(socket: Duplex, last: string | Buffer): void {
   const late = setTimeout(() => socket.destroy(), REFUSAL_MS);
   socket.once("close", () => {
     clearTimeout(late);
   });
+  if (socket.writableEnded) return; // it was closed in its own way, and waits for the client's word
   socket.once("finish", () => socket.destroy());
-  socket.end(`${lines.join("\r\n")}\r\n\r\n${body}`);
+  socket.end(last);
 }

@@ -59,20 +59,26 @@ async function hashOf(handle: FileHandle, bytes: number): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Sessions whose recordings nobody has written into since. */
-export async function recordingsBefore(folder: string, moment: Date): Promise<readonly string[]> {
+interface Listed {
+  readonly session: string;
+  readonly bytes: number;
+  readonly writtenAt: Date;
+}
+
+/** The one that was written into longest ago first. */
+export async function listRecordings(folder: string): Promise<readonly Listed[]> {
   const names = await readdir(folder).catch((error: unknown) => {
     if (hasCode(error, "ENOENT")) return []; // nothing was recorded yet
     throw error;
   });
-  const old: string[] = [];
+  const all: Listed[] = [];
   for (const name of names.toSorted()) {
     const session = FILE.exec(name)?.[1];
     if (session === undefined) continue;
     const found = await stat(join(folder, name)).catch(() => undefined);
-    if (found?.isFile() === true && found.mtime < moment) old.push(session);
+    if (found?.isFile() === true) all.push({ session, bytes: found.size, writtenAt: found.mtime });
   }
-  return old;
+  return all.sort((a, b) => a.writtenAt.getTime() - b.writtenAt.getTime());
 }
 
 export async function deleteRecording(folder: string, session: string): Promise<void> {

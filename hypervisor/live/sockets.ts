@@ -1,6 +1,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import { WebSocketServer, type RawData, type WebSocket } from "ws";
 import type { SocketCall, Upgrade } from "../frame/sockets.ts";
+import { tellCorrelation } from "../frame/switching.ts";
 import type { Watch, Watched } from "./watch.ts";
 
 const PING_MS = 20_000;
@@ -54,6 +55,7 @@ export function createLive(deps: LiveDeps): Live {
     handleProtocols: (offered) =>
       [...offered].find((each) => !each.startsWith("bearer.")) ?? first(offered),
   });
+  tellCorrelation(server);
   return {
     accept: async ({ principal }, { request, socket, head }, watched) => {
       deps.watch.admit(principal);

@@ -1,5 +1,6 @@
-import { mkdir, statfs } from "node:fs/promises";
+import { access, constants, mkdir, statfs } from "node:fs/promises";
 import type { Clock } from "../../lib/clock.ts";
+import type { Log } from "../../lib/log.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 
 const OF_ONE_PERSON_MAX = 10;
@@ -12,11 +13,12 @@ export interface TerminalRoomDeps {
   /** Of the recordings; undefined: there are none. */
   readonly folder: string | undefined;
   readonly clock: Pick<Clock, "now">;
+  readonly log: Log;
   /** How much of the folder's disk is free, 0 to 1. */
   readonly freeShare?: (folder: string) => Promise<number>;
 }
 
-/** One more terminal of a person. @throws HttpProblem 429 when they have had enough, 503 when the disk is nearly full */
+/** One more terminal of a person. @throws HttpProblem 429 when they have had enough, 503 when nothing can be recorded */
 export type EnterRoom = (person: string) => Promise<(recordedBytes: number) => void>;
 
 interface Use {
@@ -47,7 +49,10 @@ export function createTerminalRoom(deps: TerminalRoomDeps): EnterRoom {
       throw tooMany("What one person may have recorded in a day (256 MiB) is used up.");
     use.open += 1; // before anything is waited for: many may come at once
     try {
-      if (folder !== undefined && (await freeShare(folder)) < FREE_SHARE_MIN) {
+      if (
+        folder !== undefined &&
+        (await orUnwritable(freeShare(folder), deps.log)) < FREE_SHARE_MIN
+      ) {
         const detail = "The disk of the recordings is nearly full.";
         throw new HttpProblem(503, "Temporarily unavailable", detail, { "Retry-After": "60" });
       }
@@ -67,8 +72,22 @@ function tooMany(detail: string): HttpProblem {
   return new HttpProblem(429, "Too many requests", detail, { "Retry-After": "60" });
 }
 
+/** No record, no session. @throws HttpProblem 503 that says what to do */
+export async function orUnwritable<T>(work: Promise<T>, log: Log): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    log.warn("terminal refused: the recordings cannot be written", { error });
+    const detail =
+      "Terminals are recorded, and the folder of the recordings cannot be written: " +
+      "set HYPERVISOR_RECORDINGS_DIR to one that can, or HYPERVISOR_RECORDINGS=off.";
+    throw new HttpProblem(503, "Temporarily unavailable", detail, { "Retry-After": "60" });
+  }
+}
+
 async function freeShareOf(folder: string): Promise<number> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  await access(folder, constants.W_OK | constants.X_OK);
   const { bavail, blocks } = await statfs(folder);
   return bavail / blocks;
 }

@@ -12,6 +12,9 @@ const UNKNOWN_MS_MAX = 55_000;
 const CONNECTIONS_MAX = 2_000;
 const OF_ONE_PERSON_MAX = 200;
 
+/** Why a connection ends whose token has. */
+export const EXPIRED = "the token has expired";
+
 export interface Watched {
   readonly principal: Principal;
   readonly permission: Permission;
@@ -78,9 +81,12 @@ export function createWatch(deps: WatchDeps): Watch {
     },
     add: (watched, end) => {
       const entry = { watched, end };
+      const forgotten = new AbortController();
       entries.add(entry);
+      void endInTime(entry, clock, forgotten.signal);
       return () => {
         entries.delete(entry);
+        forgotten.abort();
       };
     },
     size: () => entries.size,
@@ -90,6 +96,25 @@ export function createWatch(deps: WatchDeps): Watch {
       await looking;
     },
   };
+}
+
+/** Node's timers take no longer than 24 days. */
+const SLEEP_MS_MAX = 86_400_000;
+
+/** What an identity provider's token has opened ends with it. */
+async function endInTime(
+  { watched, end }: Entry,
+  clock: Clock,
+  forgotten: AbortSignal,
+): Promise<void> {
+  const { expiresAt } = watched.principal;
+  if (expiresAt === undefined) return;
+  const left = () => Math.max(0, expiresAt.getTime() - clock.now().getTime());
+  do {
+    await clock.sleep(Math.min(left(), SLEEP_MS_MAX), forgotten);
+    if (forgotten.aborted) return;
+  } while (left() > 0);
+  end(4401, EXPIRED);
 }
 
 function keyOf({ via, name, token }: Principal): string {

@@ -50,6 +50,8 @@ export interface Feed {
   readonly mark: () => Mark;
   /** Resolves with the next lines, or when `signal` aborts. */
   readonly changed: (signal: AbortSignal) => Promise<void>;
+  /** Resolves after a reading that began after this was asked, or when `signal` aborts. @throws HttpProblem when that one fails */
+  readonly refreshed: (signal: AbortSignal) => Promise<void>;
   /** Resolves after the first reading. @throws HttpProblem that says why there is none */
   readonly ready: Promise<undefined>;
   readonly stop: () => Promise<void>;
@@ -67,17 +69,20 @@ export function openFeed(service: string, deps: FeedDeps): Feed {
   const stopping = new AbortController();
   const state = newState(nowNs(clock));
   let change = Promise.withResolvers<undefined>();
-  const first = Promise.withResolvers<undefined>();
-  first.promise.catch(() => undefined); // nobody may be waiting by then
+  const first = newPromise();
+  let following = newPromise();
   const take = (line: LogLine): void => {
     const taken = remember(state, line, ring.next);
     if (taken !== undefined) ring.push(taken, bytesOf(taken));
   };
   const turn = async (): Promise<number> => {
+    const reading = following;
+    following = newPromise();
     try {
       const before = ring.next;
       await poll(service, state, { ...deps, take, signal: stopping.signal });
       first.resolve(undefined);
+      reading.resolve(undefined);
       if (ring.next > before) {
         const done = change;
         change = Promise.withResolvers();
@@ -85,7 +90,9 @@ export function openFeed(service: string, deps: FeedDeps): Feed {
       }
       return 0;
     } catch (error) {
-      first.reject(error instanceof HttpProblem ? error : new Error("not read", { cause: error }));
+      const told = error instanceof HttpProblem ? error : new Error("not read", { cause: error });
+      first.reject(told);
+      reading.reject(told);
       return 1;
     }
   };
@@ -103,12 +110,19 @@ export function openFeed(service: string, deps: FeedDeps): Feed {
     join: () => ({ floor: state.floor, recent: [...state.recent.values()], next: ring.next }),
     mark: () => state.mark,
     changed: async (signal) => either(change.promise, signal),
+    refreshed: async (signal) => either(following.promise, signal),
     ready: first.promise,
     stop: async () => {
       stopping.abort();
       await running;
     },
   };
+}
+
+function newPromise(): PromiseWithResolvers<undefined> {
+  const made = Promise.withResolvers<undefined>();
+  made.promise.catch(() => undefined); // nobody may be waiting for it
+  return made;
 }
 
 interface State {
@@ -226,6 +240,9 @@ async function either(change: Promise<undefined>, signal: AbortSignal): Promise<
     aborted.resolve(undefined);
   };
   signal.addEventListener("abort", listener, { once: true });
-  await Promise.race([change, aborted.promise]);
-  signal.removeEventListener("abort", listener);
+  try {
+    await Promise.race([change, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", listener);
+  }
 }

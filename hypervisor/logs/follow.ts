@@ -43,6 +43,8 @@ export async function* follow(
     ({ next } = cursor);
     mark = cursor;
   } else {
+    // This feed may not have read so far yet as another replica's: what the client has would come as new.
+    if (cursor !== undefined) await feed.refreshed(signal);
     // One look: what is below the floor stays in the store, and whatever is taken from now on is in the ring.
     const { floor, recent, ...point } = feed.join();
     ({ next } = point);

@@ -23,7 +23,7 @@ export interface Estimate {
  * @param seconds durations of those, in any order
  */
 export function estimate(progress: Progress, seconds: readonly number[], now: Date): Estimate {
-  const { workflow_id, status, kind, started_at: startedAt } = progress;
+  const { workflow_id, status, started_at: startedAt } = progress;
   const unknown = (reason: string): Estimate => ({
     workflow_id,
     status,
@@ -34,16 +34,20 @@ export function estimate(progress: Progress, seconds: readonly number[], now: Da
     reason,
   });
   if (ENDED.has(progress.status)) return unknown(`it has ended: ${status}`);
-  if (kind === "workflow")
-    return fromPercent(progress, now) ?? unknown("unknown: its worker has not told how far it is");
   if (seconds.length < SAMPLES_MIN)
-    return unknown(`unknown: ${seconds.length} of ${SAMPLES_MIN} earlier ones that are needed`);
+    return (
+      fromPercent(progress, now) ??
+      unknown(`unknown: ${seconds.length} of ${SAMPLES_MIN} earlier ones that are needed`)
+    );
   const sorted = seconds.toSorted((a, b) => a - b);
   const total = sorted[Math.floor(sorted.length / 2)] ?? 0;
   const longest = sorted.at(-1) ?? 0;
   const elapsed = startedAt === null ? 0 : (now.getTime() - Date.parse(startedAt)) / 1000;
   if (elapsed > longest)
-    return unknown(`unknown: it takes longer than each of ${seconds.length} earlier ones`);
+    return (
+      fromPercent(progress, now) ??
+      unknown(`unknown: it takes longer than each of ${seconds.length} earlier ones`)
+    );
   // Past the median, the longest one is what is left to go by.
   const whole = elapsed < total ? total : longest;
   return known(
@@ -54,12 +58,12 @@ export function estimate(progress: Progress, seconds: readonly number[], now: Da
   );
 }
 
-/** Workers' workflows are of all kinds: only how far each one is says something about it. */
+/** A worker knows how far its workflow is; our own operations tell steps of very different lengths. */
 function fromPercent(
-  { workflow_id, status, percent_complete: percent, started_at }: Progress,
+  { workflow_id, status, kind, percent_complete: percent, started_at }: Progress,
   now: Date,
 ): Estimate | undefined {
-  if (percent <= 0 || started_at === null) return undefined;
+  if (kind !== "workflow" || percent <= 0 || started_at === null) return undefined;
   const elapsed = (now.getTime() - Date.parse(started_at)) / 1000;
   const estimated = { workflow_id, status, based_on: 0, reason: "from how far it says it is" };
   return known(estimated, (elapsed * 100) / percent, elapsed, now);

@@ -5,14 +5,17 @@ import type { Log } from "../../lib/log.ts";
 import type { Queryable } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import type { Upgrade } from "../frame/sockets.ts";
+import { tellCorrelation } from "../frame/switching.ts";
 import type { Standing } from "../live/standing.ts";
+import { EXPIRED } from "../live/watch.ts";
 import { explain } from "../permissions.ts";
 import type { Principal } from "../types.ts";
 import { findProgress, readHistory } from "./progress-table.ts";
 import { ENDED, type Status } from "./types.ts";
 
 interface Followed {
-  readonly id: string;
+  /** Of its row: keyOf in progress-table.ts. */
+  readonly key: string;
   /** The last line that the client has. */
   readonly after: number;
   /** When they came; if it has ended, all of its lines are there. */
@@ -57,6 +60,7 @@ interface Client extends Followed {
 /** Looks into the table, where other replicas write too; one loop for all sockets, and only while there are some. */
 export function createFollow(deps: FollowDeps): Follow {
   const server = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX });
+  tellCorrelation(server);
   const clients = new Set<Client>();
   const stopping = new AbortController();
   let looking: Promise<void> | undefined;
@@ -67,6 +71,7 @@ export function createFollow(deps: FollowDeps): Follow {
       const due = now - probed >= PING_EVERY_MS;
       if (due) probed = now;
       for (const client of [...clients]) {
+        if (isOver(client.principal, now)) client.socket.close(4401, EXPIRED);
         await bring(client, deps).catch((error: unknown) => {
           deps.log.warn("progress not followed", { error: messageOf(error) });
           cutUnsure(clients, deps.clock); // each of them may have to wait for the database
@@ -106,6 +111,10 @@ export function createFollow(deps: FollowDeps): Follow {
   };
 }
 
+function isOver({ expiresAt }: Principal, now: number): boolean {
+  return expiresAt !== undefined && expiresAt.getTime() <= now;
+}
+
 function cutUnsure(clients: ReadonlySet<Client>, clock: Clock): void {
   const oldest = clock.now().getTime() - UNKNOWN_MS_MAX;
   for (const { socket, sureAt } of clients)
@@ -113,12 +122,12 @@ function cutUnsure(clients: ReadonlySet<Client>, clock: Clock): void {
 }
 
 async function bring(client: Client, { database }: FollowDeps): Promise<void> {
-  const { socket, id } = client;
+  const { socket, key } = client;
   if (socket.bufferedAmount > BUFFERED_BYTES_MAX) {
     socket.close(1013, "too slow: come back with after=");
     return;
   }
-  const lines = await readHistory(database, id, { after: client.after, limit: LINES_AT_ONCE });
+  const lines = await readHistory(database, key, { after: client.after, limit: LINES_AT_ONCE });
   for (const line of lines) {
     socket.send(JSON.stringify(line));
     client.after = line.line;
@@ -133,7 +142,7 @@ async function probe(
   client: Client,
   { database, standing, clock, log }: FollowDeps,
 ): Promise<void> {
-  const { socket, principal, id } = client;
+  const { socket, principal, key } = client;
   if (!client.answered) socket.terminate();
   client.answered = false;
   socket.ping();
@@ -142,7 +151,7 @@ async function probe(
     if (now === undefined) socket.close(4401, "signed out");
     else if (!explain(now, "progress:read").allowed)
       socket.close(4403, "no longer permitted: progress:read");
-    else if ((await findProgress(database, id, now)) === undefined)
+    else if ((await findProgress(database, key, now)) === undefined)
       socket.close(4403, "no longer theirs");
     else client.sureAt = clock.now().getTime();
   } catch (error) {

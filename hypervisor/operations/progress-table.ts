@@ -12,8 +12,12 @@ export interface Viewer {
 
 /** One operation or workflow as the API shows it. */
 export interface Progress {
+  /** Where it is kept: {@link keyOf}. */
+  readonly key: string;
   readonly workflow_id: string;
   readonly kind: string;
+  /** What a worker calls its kind of work. */
+  readonly work_kind: string | null;
   readonly status: Status;
   readonly percent_complete: number;
   readonly message: string;
@@ -21,6 +25,7 @@ export interface Progress {
   readonly resource_type: string;
   readonly resource_id: string;
   readonly project: string | null;
+  readonly organization: string | null;
   readonly started_by: string;
   readonly summary: string;
   readonly correlation_id: string | null;
@@ -42,10 +47,21 @@ export interface Line {
   readonly step: string | null;
 }
 
-const PROGRESS = `id AS workflow_id, kind, status, percent_complete, message, step, resource_type, resource_id, project,
+/**
+ * Under what a workflow is kept: each organization's ids are its own. Our own ids are everybody's, and the platform's stand as
+ * they are.
+ */
+export function keyOf(id: string, organization: string | undefined): string {
+  return organization === undefined || id.startsWith("op_") ? id : `${organization}/${id}`;
+}
+
+/** No id has a slash. */
+const shownId = (column: string) => `regexp_replace(${column}, '^[^/]*/', '') AS workflow_id`;
+
+const PROGRESS = `id AS key, ${shownId("id")}, kind, work_kind, organization, status, percent_complete, message, step, resource_type, resource_id, project,
   actor AS started_by, summary, correlation_id, ${utcColumns(["created_at", "started_at", "updated_at", "ended_at"], { milliseconds: true })},
   result, error`;
-const LINE = `operation_id AS workflow_id, line::int AS line, ${utcColumn("at", { milliseconds: true })}, status, percent_complete, message, step`;
+const LINE = `${shownId("operation_id")}, line::int AS line, ${utcColumn("at", { milliseconds: true })}, status, percent_complete, message, step`;
 
 /** Writes the row's present state into its history; in the transaction of the change. */
 export async function appendLine(tx: Queryable, id: string): Promise<void> {
@@ -63,18 +79,35 @@ export async function appendLine(tx: Queryable, id: string): Promise<void> {
   );
 }
 
-/** Undefined also for another organization's. */
+/** By its key. Undefined also for another organization's. */
 export async function findProgress(
   database: Queryable,
-  id: string,
+  key: string,
   { organization }: Viewer,
 ): Promise<Progress | undefined> {
   const { rows } = await database.query<Progress>(
     `SELECT ${PROGRESS} FROM hypervisor_operations
       WHERE id = $1 AND ($2::text IS NULL OR organization = $2)`,
-    [id, organization ?? null],
+    [key, organization ?? null],
   );
   return rows[0];
+}
+
+/**
+ * The tenant's one of that id, for whoever sees all of them.
+ *
+ * @returns "several" when more than one tenant has one
+ */
+export async function findTenantsWorkflow(
+  database: Queryable,
+  id: string,
+): Promise<Progress | "several" | undefined> {
+  const { rows } = await database.query<Progress>(
+    `SELECT ${PROGRESS} FROM hypervisor_operations
+      WHERE kind = 'workflow' AND resource_id = $1 AND organization IS NOT NULL LIMIT 2`,
+    [id],
+  );
+  return rows.length > 1 ? "several" : rows[0];
 }
 
 export interface ProgressQuery {
@@ -83,7 +116,7 @@ export interface ProgressQuery {
   readonly project?: string | undefined;
   readonly resource_id?: string | undefined;
   readonly limit: number;
-  /** Only those before this id. */
+  /** Only those before this key. */
   readonly before?: string | undefined;
 }
 
@@ -110,26 +143,33 @@ export async function listProgress(
 /** Oldest first; lines after `after`. */
 export async function readHistory(
   database: Queryable,
-  id: string,
+  key: string,
   { after, limit }: { readonly after: number; readonly limit: number },
 ): Promise<readonly Line[]> {
   const { rows } = await database.query<Line>(
     `SELECT ${LINE} FROM hypervisor_progress WHERE operation_id = $1 AND line > $2 ORDER BY line LIMIT $3`,
-    [id, after, limit],
+    [key, after, limit],
   );
   return rows;
 }
 
-/** How long the newest ones of a kind took that ended well, in seconds. */
+/**
+ * How long the newest ones of a kind took that ended well, in seconds. Workers' workflows are of all kinds: those are compared by
+ * what their organization's workers call their work, and without such a word with nothing.
+ */
 export async function readDurations(
   database: Queryable,
-  kind: string,
+  { kind, work_kind, organization }: Pick<Progress, "kind" | "work_kind" | "organization">,
   limit: number,
 ): Promise<readonly number[]> {
+  const alike =
+    kind === "workflow" ? "work_kind = $3 AND organization IS NOT DISTINCT FROM $4" : "true";
+  const more = kind === "workflow" ? [work_kind, organization] : [];
   const { rows } = await database.query<{ seconds: number }>(
     `SELECT extract(epoch FROM ended_at - started_at)::float8 AS seconds FROM hypervisor_operations
-      WHERE kind = $1 AND status = 'completed' AND started_at IS NOT NULL ORDER BY ended_at DESC LIMIT $2`,
-    [kind, limit],
+      WHERE kind = $1 AND ${alike} AND status = 'completed' AND started_at IS NOT NULL
+      ORDER BY ended_at DESC LIMIT $2`,
+    [kind, limit, ...more],
   );
   return rows.map(({ seconds }) => seconds);
 }
@@ -141,6 +181,7 @@ export interface Told {
   readonly message: string;
   readonly step: string | undefined;
   readonly error: string | undefined;
+  readonly workKind: string | undefined;
   readonly actor: string;
   readonly ip: string;
   readonly organization: string | undefined;
@@ -155,10 +196,10 @@ export interface Before {
 }
 
 /** The row as it is now, locked until the transaction's end. */
-export async function lockWorkflow(tx: Queryable, id: string): Promise<Before | undefined> {
+export async function lockWorkflow(tx: Queryable, key: string): Promise<Before | undefined> {
   const { rows } = await tx.query<Before>(
     "SELECT kind, status, organization FROM hypervisor_operations WHERE id = $1 FOR UPDATE",
-    [id],
+    [key],
   );
   return rows[0];
 }
@@ -169,23 +210,30 @@ export async function lockWorkflow(tx: Queryable, id: string): Promise<Before | 
  * @returns false when somebody else has begun one of that id at once: then nothing was written
  */
 export async function tellWorkflow(tx: Queryable, told: Told): Promise<boolean> {
-  const { id, status, percent, message, step, error, actor, ip, organization } = told;
+  const { id, status, percent, message, step, error, actor, ip, organization, workKind } = told;
+  const key = keyOf(id, organization);
   const { rowCount } = await tx.query(
     `INSERT INTO hypervisor_operations AS old
        (id, kind, resource_type, resource_id, organization, actor, ip, summary, status, percent_complete, message, step,
-        error, started_at, ended_at)
-     VALUES ($1, 'workflow', 'workflow', $1, $2, $3, $4, $1, $5, $6, $7, $8, $9, now(),
+        error, work_kind, started_at, ended_at)
+     VALUES ($1, 'workflow', 'workflow', $11, $2, $3, $4, $11, $5, $6, $7, $8, $9, $12, now(),
              CASE WHEN $10 THEN now() END)
      ON CONFLICT (id) DO UPDATE
         SET status = excluded.status, percent_complete = excluded.percent_complete, message = excluded.message,
-            step = excluded.step, error = excluded.error, ended_at = excluded.ended_at
+            step = excluded.step, error = excluded.error, ended_at = excluded.ended_at,
+            work_kind = coalesce(excluded.work_kind, old.work_kind)
       WHERE old.kind = 'workflow' AND old.ended_at IS NULL AND old.organization IS NOT DISTINCT FROM excluded.organization`,
     [
-      ...[id, organization ?? null, actor, ip, status, percent, message, step ?? null],
-      ...[error ?? null, ["completed", "failed", "cancelled"].includes(status)],
+      ...[key, organization ?? null, actor, ip, status, percent, message, step ?? null],
+      ...[
+        error ?? null,
+        ["completed", "failed", "cancelled"].includes(status),
+        id,
+        workKind ?? null,
+      ],
     ],
   );
   if (rowCount === 0) return false;
-  await appendLine(tx, id);
+  await appendLine(tx, key);
   return true;
 }

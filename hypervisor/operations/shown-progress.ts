@@ -9,6 +9,16 @@ export const workflowIdSchema = z
   })
   .meta({ id: "WorkflowId" });
 
+/** Where a page ended: also a tenant's workflow, `organization/id`. */
+export const operationCursorSchema = z
+  .string()
+  .regex(/^([a-z0-9-]{1,63}\/)?[A-Za-z0-9][\w.:-]{0,127}$/, { error: "must be a `next`" });
+
+/** What a worker calls its kind of work, such as `retrain`. */
+export const workKindSchema = z.string().regex(/^[A-Za-z0-9][\w.:-]{0,63}$/, {
+  error: "must be 1 to 64 letters, digits, dots, dashes, colons or underscores",
+});
+
 export const statusSchema = z.enum(STATUSES);
 
 /** As GET /progress/{workflow_id} and every 202 show it. */
@@ -16,6 +26,7 @@ export const progressSchema = z
   .object({
     workflow_id: z.string(),
     kind: z.string(),
+    work_kind: z.string().nullable(),
     status: statusSchema,
     percent_complete: z.number(),
     message: z.string(),

@@ -4,6 +4,7 @@ import { pipeline } from "node:stream/promises";
 import type { Log } from "../../lib/log.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import type { SocketCall, Upgrade } from "../frame/sockets.ts";
+import { correlationLine } from "../frame/switching.ts";
 import type { Watch } from "../live/watch.ts";
 import type { Address } from "./address.ts";
 import { failureOf, outgoing, send, type Upstream } from "./forward.ts";
@@ -114,6 +115,7 @@ function handshake(
     "Upgrade: websocket",
     "Connection: Upgrade",
     `Sec-WebSocket-Accept: ${headers["sec-websocket-accept"] ?? ""}`,
+    correlationLine(),
     ...(chosen === undefined ? [] : [`Sec-WebSocket-Protocol: ${chosen}`]),
     ...(extensions === undefined ? [] : [`Sec-WebSocket-Extensions: ${extensions}`]),
     "\r\n",

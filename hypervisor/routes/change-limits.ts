@@ -38,6 +38,7 @@ export function addLimitRoutes(router: Router, deps: Deps): void {
       mutates: { action: "ContainerUpdated", resource: "container" },
     },
     async (call) => {
+      await backend.host.must({ ability: "change the limits of a container" }, call);
       const { place, container } = await look(backend, call);
       call.ifMatch(etagOf(container.revision));
       const { cpus, memory_bytes: memoryBytes } = call.body;

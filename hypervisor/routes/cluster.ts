@@ -63,7 +63,7 @@ function shown({ node, ...rest }: Cluster) {
   return { ...rest, node: node ?? null };
 }
 
-function addJoin(router: Router, { clusters }: Backend): void {
+function addJoin(router: Router, { host, clusters }: Backend): void {
   router.route(
     {
       method: "post",
@@ -80,7 +80,8 @@ function addJoin(router: Router, { clusters }: Backend): void {
     },
     async (call) => {
       const { node, address, token } = call.body;
-      const { clustered } = await clusters.info({}, call); // a backend without clusters says so before anything is begun
+      await host.must({ ability: "form a cluster" }, call);
+      const { clustered } = await clusters.info({}, call);
       const facts = { address, begins: token === undefined };
       const subject = { id: node, summary: `Joined a cluster as ${node}`, facts };
       const work = async () => {
@@ -96,7 +97,7 @@ function addJoin(router: Router, { clusters }: Backend): void {
   );
 }
 
-function addLeave(router: Router, { clusters }: Backend): void {
+function addLeave(router: Router, { host, clusters }: Backend): void {
   router.route(
     {
       method: "post",
@@ -109,7 +110,7 @@ function addLeave(router: Router, { clusters }: Backend): void {
     },
     async (call) => {
       const { node, force } = call.body;
-      await clusters.info({}, call);
+      await host.must({ ability: "form a cluster" }, call);
       const subject = { id: node, summary: `Took ${node} out of the cluster`, facts: { force } };
       const work = async () => {
         await clusters.leave({ node, force });

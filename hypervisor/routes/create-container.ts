@@ -80,6 +80,8 @@ export async function createContainer(
   { start, memory_bytes: memoryBytes, disk_bytes: diskBytes, ...spec }: Spec,
 ): Promise<Accepted> {
   refuseShared(call, spec);
+  if (spec.pool !== undefined)
+    await backend.host.must({ ability: "choose the pool of a container" }, call);
   const place = { project: spec.project, name: spec.name };
   await refuseTaken(backend, place, call);
   const whole = wholeOf({ cpus: spec.cpus, memoryBytes, diskBytes });

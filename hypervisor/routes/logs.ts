@@ -119,7 +119,7 @@ function addLiveRoute(router: Router, deps: LogDeps): void {
     async (call, upgrade) => {
       const service = call.params.service_id;
       // Before the protocol is switched: what is wrong can still be said in HTTP.
-      const { feed, release } = await deps.feeds.take(service);
+      const { feed, release } = await deps.feeds.take(service, call.principal);
       try {
         const socket = await deps.live.accept(call, upgrade, { permission: "logs:read" });
         socket.onMessage(() => {

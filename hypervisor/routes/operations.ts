@@ -3,7 +3,11 @@ import type { Database } from "../../lib/postgres.ts";
 import { countOf } from "../frame/query.ts";
 import type { Router } from "../frame/router.ts";
 import { listProgress } from "../operations/progress-table.ts";
-import { progressSchema, statusSchema, workflowIdSchema } from "../operations/shown-progress.ts";
+import {
+  operationCursorSchema,
+  progressSchema,
+  statusSchema,
+} from "../operations/shown-progress.ts";
 import { nameSchema } from "./names.ts";
 
 const LIST = { max: 200, usual: 50 };
@@ -26,7 +30,7 @@ export function addOperationRoutes(
         resource_id: z.string().max(130).optional(),
         limit: countOf(1, LIST.max).default(LIST.usual),
         /** The `next` of the page before. */
-        before: workflowIdSchema.optional(),
+        before: operationCursorSchema.optional(),
       }),
       answers: {
         200: z.object({
@@ -39,7 +43,7 @@ export function addOperationRoutes(
       const { limit } = query;
       const found = await listProgress(database, { ...query, limit: limit + 1 }, principal);
       const operations = found.slice(0, limit);
-      const next = found.length > limit ? (operations.at(-1)?.workflow_id ?? null) : null;
+      const next = found.length > limit ? (operations.at(-1)?.key ?? null) : null;
       return { status: 200, body: { operations, next } };
     },
   );

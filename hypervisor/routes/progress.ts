@@ -9,7 +9,9 @@ import { estimate } from "../operations/estimate.ts";
 import type { Follow } from "../operations/follow.ts";
 import {
   findProgress,
+  findTenantsWorkflow,
   HISTORY_MAX,
+  keyOf,
   lockWorkflow,
   readDurations,
   readHistory,
@@ -23,9 +25,10 @@ import {
   progressSchema,
   statusSchema,
   workflowIdSchema,
+  workKindSchema,
 } from "../operations/shown-progress.ts";
 import { ENDED, type Status } from "../operations/types.ts";
-import { lineSchema as oneLineSchema } from "../people/names.ts";
+import { lineSchema as oneLineSchema, slugSchema } from "../people/names.ts";
 
 export interface ProgressDeps {
   readonly database: Database;
@@ -34,6 +37,8 @@ export interface ProgressDeps {
 }
 
 const params = z.strictObject({ workflow_id: workflowIdSchema });
+/** Whose, where several organizations have a workflow of that id. */
+const whose = { organization: slugSchema.optional() };
 const ITEM = "/progress/:workflow_id";
 /** Earlier operations of a kind that an estimate rests on. */
 const SAMPLES_MAX = 50;
@@ -48,9 +53,12 @@ export function addProgressRoutes(router: Router, deps: ProgressDeps): void {
       permission: "progress:read",
       summary: "how far an operation or a workflow is",
       params,
+      query: z.strictObject(whose),
       answers: { 200: progressSchema },
     },
-    async (call) => ({ status: 200, body: await known(database, call.params, call.principal) }),
+    async ({ params: asked, query, principal }) => {
+      return { status: 200, body: await known(database, { ...asked, ...query }, principal) };
+    },
   );
   router.route(
     {
@@ -60,6 +68,7 @@ export function addProgressRoutes(router: Router, deps: ProgressDeps): void {
       summary: `what was told of it, the oldest first; the last ${HISTORY_MAX} lines are kept`,
       params,
       query: z.strictObject({
+        ...whose,
         after: countOf(0, 999_999_999).default(0),
         limit: countOf(1, HISTORY_MAX).default(HISTORY_MAX),
       }),
@@ -68,8 +77,9 @@ export function addProgressRoutes(router: Router, deps: ProgressDeps): void {
       },
     },
     async ({ params: { workflow_id: id }, query, principal }) => {
-      await known(database, { workflow_id: id }, principal);
-      const history = await readHistory(database, id, query);
+      const { organization } = query;
+      const { key } = await known(database, { workflow_id: id, organization }, principal);
+      const history = await readHistory(database, key, query);
       return { status: 200, body: { workflow_id: id, history } };
     },
   );
@@ -80,11 +90,12 @@ export function addProgressRoutes(router: Router, deps: ProgressDeps): void {
       permission: "progress:read",
       summary: "when it will probably have ended, or that this is not known",
       params,
+      query: z.strictObject(whose),
       answers: { 200: estimateSchema },
     },
     async (call) => {
-      const progress = await known(database, call.params, call.principal);
-      const seconds = await readDurations(database, progress.kind, SAMPLES_MAX);
+      const progress = await known(database, { ...call.params, ...call.query }, call.principal);
+      const seconds = await readDurations(database, progress, SAMPLES_MAX);
       return { status: 200, body: estimate(progress, seconds, clock.now()) };
     },
   );
@@ -99,27 +110,43 @@ function addSocket(router: Router, { database, follow }: ProgressDeps): void {
       permission: "progress:read",
       summary: "each line of its history as it is written, as JSON; closed after the last one",
       query: z.strictObject({
+        ...whose,
         workflow_id: workflowIdSchema,
         /** The last line that the client has. */
         after: countOf(0, 999_999_999).default(0),
       }),
     },
     async (call, upgrade) => {
-      const { workflow_id: id, after } = call.query;
-      const { status } = await known(database, { workflow_id: id }, call.principal);
-      follow.open(upgrade, { id, after, status, principal: call.principal });
+      const { key, status } = await known(database, call.query, call.principal);
+      follow.open(upgrade, { key, after: call.query.after, status, principal: call.principal });
     },
   );
 }
 
-/** @throws HttpProblem 404, also for another organization's */
+interface Asked {
+  readonly workflow_id: string;
+  readonly organization?: string | undefined;
+}
+
+/**
+ * The caller's own one of that id; for whoever sees all of them also the only tenant's.
+ *
+ * @throws HttpProblem 404, also for another organization's; 409 when several have it and nobody said whose
+ */
 async function known(
   database: Queryable,
-  { workflow_id: id }: { readonly workflow_id: string },
+  { workflow_id: id, organization: wanted }: Asked,
   viewer: Viewer,
 ): Promise<Progress> {
-  const found = await findProgress(database, id, viewer);
-  if (found !== undefined) return found;
+  const own = await findProgress(database, keyOf(id, wanted ?? viewer.organization), viewer);
+  if (own !== undefined) return own;
+  const seesAll = viewer.organization === undefined && wanted === undefined;
+  const other = seesAll ? await findTenantsWorkflow(database, id) : undefined;
+  if (other === "several") {
+    const detail = `Several organizations have a workflow ${JSON.stringify(id)}: say ?organization=.`;
+    throw new HttpProblem(409, "Conflict", detail);
+  }
+  if (other !== undefined) return other;
   throw new HttpProblem(404, "Not found", `There is no operation ${JSON.stringify(id)}.`);
 }
 
@@ -131,6 +158,8 @@ const updateSchema = z.strictObject({
   step: oneLineSchema.max(128).optional(),
   /** Why it failed. */
   error: oneLineSchema.optional(),
+  /** What an estimate is made from: earlier ones that were called the same. */
+  work_kind: workKindSchema.optional(),
 });
 
 function addUpdate(router: Router): void {
@@ -152,10 +181,10 @@ function addUpdate(router: Router): void {
       return call.change({ id, summary, isNews: () => isNews }, async (tx) => {
         isNews = (await refuseForeign(tx, call)) !== status;
         const { name: actor, organization } = call.principal;
-        const { message, step, error } = rest;
+        const { message, step, error, work_kind: workKind } = rest;
         const { ip } = call;
         const isTold = await tellWorkflow(tx, {
-          ...{ id, status, percent, message, step, error, actor, ip, organization },
+          ...{ id, status, percent, message, step, error, workKind, actor, ip, organization },
         });
         if (!isTold) {
           await refuseForeign(tx, call);
@@ -179,7 +208,7 @@ async function refuseForeign(
   }: Pick<Call<unknown, unknown, z.output<typeof updateSchema>>, "body" | "principal">,
 ): Promise<Status | undefined> {
   const { workflow_id: id } = body;
-  const before = await lockWorkflow(tx, id);
+  const before = await lockWorkflow(tx, keyOf(id, principal.organization));
   if (before === undefined) {
     // Names that look like our own ids would be taken for operations.
     if (id.startsWith("op_"))
@@ -187,12 +216,6 @@ async function refuseForeign(
     return undefined;
   }
   await known(tx, body, principal);
-  // Who sees everything must not write into a tenant's either: the tenant would read it.
-  const { organization } = before;
-  if (organization !== (principal.organization ?? null)) {
-    const detail = `${id} is a workflow of ${organization ?? "the platform"}: take another id.`;
-    throw new HttpProblem(409, "Conflict", detail);
-  }
   if (before.kind !== "workflow") {
     const detail = `${id} is an operation of this API, which tells its progress itself.`;
     throw new HttpProblem(409, "Conflict", detail);

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import type { Database, Queryable } from "../../lib/postgres.ts";
+import type { Queryable } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
+import { currentPasswordSchema, mayNotMake, type RecentDeps } from "../auth/recent-sign-in.ts";
 import { etagOf } from "../frame/etag.ts";
 import type { Router } from "../frame/router.ts";
 import { requireHas } from "../people/grant.ts";
@@ -26,6 +27,8 @@ const params = z.strictObject({ role: roleNameSchema });
 const contentSchema = z.strictObject({
   description: lineSchema.default(""),
   permissions: permissionsSchema,
+  /** Who signed in longer than ten minutes ago proves again who they are. */
+  current_password: currentPasswordSchema,
 });
 
 interface MadeRole {
@@ -38,7 +41,8 @@ interface MadeRole {
 const ROLE = "name, description, permissions, version::float8 AS version";
 
 /** `/api/v1/roles`: the built-in ones, and those that people make. */
-export function addRoleRoutes(router: Router, { database }: { readonly database: Database }): void {
+export function addRoleRoutes(router: Router, deps: RecentDeps): void {
+  const { database } = deps;
   router.route(
     {
       method: "get",
@@ -70,8 +74,8 @@ export function addRoleRoutes(router: Router, { database }: { readonly database:
       return shown(200, await readRole(database, role));
     },
   );
-  addCreate(router);
-  addUpdate(router);
+  addCreate(router, deps);
+  addUpdate(router, deps);
   addDelete(router);
 }
 
@@ -90,7 +94,7 @@ function shown<const S extends number>(status: S, role: MadeRole) {
   return { status, body, headers: { ETag: etagOf(role.version) } };
 }
 
-function addCreate(router: Router): void {
+function addCreate(router: Router, deps: RecentDeps): void {
   router.route(
     {
       method: "post",
@@ -99,11 +103,14 @@ function addCreate(router: Router): void {
       summary: "makes a role of permissions that the caller has",
       body: contentSchema.extend({ name: roleNameSchema }),
       answers: { 201: roleSchema },
-      mutates: { action: "RoleCreated", resource: "role" },
+      mutates: { action: "RoleCreated", resource: "role", secretFields: ["current_password"] },
     },
-    async ({ body: { name, description, permissions }, principal, change }) => {
+    async ({ body, principal, ip, change }) => {
+      const { name, description, permissions, current_password: password } = body;
+      const refusal = await mayNotMake(deps, "roles", { principal, ip, password });
       const subject = { id: name, summary: `Created the role ${name}`, facts: { permissions } };
       return change(subject, async (tx) => {
+        if (refusal !== undefined) throw refusal; // within the change, so that it is on record
         requireHas(principal, permissions);
         const { rows } = await tx.query<MadeRole>(
           `INSERT INTO hypervisor_roles (name, description, permissions) VALUES ($1, $2, $3)
@@ -118,7 +125,7 @@ function addCreate(router: Router): void {
   );
 }
 
-function addUpdate(router: Router): void {
+function addUpdate(router: Router, deps: RecentDeps): void {
   router.route(
     {
       method: "put",
@@ -130,16 +137,14 @@ function addUpdate(router: Router): void {
       answers: { 200: roleSchema },
       mutates: { action: "RoleUpdated", resource: "role" },
     },
-    async ({
-      params: { role },
-      body: { description, permissions },
-      principal,
-      change,
-      ifMatch,
-    }) => {
+    async ({ params: { role }, body, principal, ip, change, ifMatch }) => {
+      const { description, permissions, current_password: password } = body;
+      const refusal = await mayNotMake(deps, "roles", { principal, ip, password });
       const subject = { id: role, summary: `Updated the role ${role}`, facts: { permissions } };
       return change(subject, async (tx) => {
         const before = await lockRole(tx, role);
+        const isMore = expand(permissions).some((each) => !covers(before.permissions, each));
+        if (refusal !== undefined && isMore) throw refusal; // what is only taken away outlives nothing
         ifMatch(etagOf(before.version));
         requireHas(principal, [...before.permissions, ...permissions]);
         if (principal.role === role)

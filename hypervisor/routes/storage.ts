@@ -105,6 +105,7 @@ function addPoolChanges(router: Router, deps: StorageDeps): void {
     },
     async (call) => {
       const { name: pool, driver, size_bytes: sizeBytes } = call.body;
+      await deps.backend.host.must({ ability: "create storage pools" }, call);
       const subject = { id: pool, summary: `Made the storage pool ${pool}`, facts: { driver } };
       const work = async () => {
         const made = await storage.createPool({ pool, driver, sizeBytes });
@@ -127,6 +128,7 @@ function addPoolChanges(router: Router, deps: StorageDeps): void {
     },
     async (call) => {
       const { pool } = call.params;
+      await deps.backend.host.must({ ability: "remove storage pools" }, call);
       const subject = { id: pool, summary: `Removed the storage pool ${pool}` };
       const work = async () => {
         await storage.removePool({ pool });
@@ -186,6 +188,8 @@ function addVolumeCreation(router: Router, deps: StorageDeps): void {
     async (call) => {
       const { name: volume, pool, size_bytes: sizeBytes } = call.body;
       const place = { project: call.project(call.query.project), pool, volume };
+      if (sizeBytes !== undefined)
+        await deps.backend.host.must({ ability: "limit the size of a volume" }, call);
       const more = { diskBytes: sizeBytes ?? Infinity };
       const hasRoom = await roomFor(deps, place.project, more);
       await deps.operations.database.inTransaction(hasRoom);

@@ -13,7 +13,7 @@ import type { Router } from "../frame/router.ts";
 import type { SocketCall, Upgrade } from "../frame/sockets.ts";
 import { startRecording, type Recorded, type Recording } from "../live/recording.ts";
 import type { Live } from "../live/sockets.ts";
-import { createTerminalRoom } from "../live/terminal-room.ts";
+import { createTerminalRoom, orUnwritable } from "../live/terminal-room.ts";
 import { holdSession, type Ended } from "../live/terminal.ts";
 import { nameSchema, projectQuery } from "./names.ts";
 import { recordingPath } from "./recordings.ts";
@@ -54,7 +54,7 @@ interface Session {
 /** `WS /ws/terminal/{name}`: a shell in a container. Bytes are the terminal's; texts are `resize`, `input` and `exit`. */
 export function addTerminalRoutes(router: Router, deps: TerminalDeps): void {
   const { backend } = deps;
-  const enter = createTerminalRoom({ folder: deps.recordingsDir, clock: deps.clock });
+  const enter = createTerminalRoom({ ...deps, folder: deps.recordingsDir });
   router.webSocket(
     {
       path: "/ws/terminal/:name",
@@ -88,7 +88,7 @@ async function hold(deps: TerminalDeps, session: Session, upgrade: Upgrade): Pro
   const recording =
     folder === undefined
       ? undefined
-      : await startRecording(folder, { id, title, columns, rows }, clock);
+      : await orUnwritable(startRecording(folder, { id, title, columns, rows }, clock), deps.log);
   let ended = NOT_OPENED;
   let opened = false;
   let bytes: number;

@@ -4,7 +4,7 @@ import type { Database, Queryable } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import { newApiToken } from "../auth/api-tokens.ts";
 import { permissionsOf } from "../auth/person.ts";
-import { staleSignIn, type RecentDeps } from "../auth/recent-sign-in.ts";
+import { currentPasswordSchema, mayNotMake, type RecentDeps } from "../auth/recent-sign-in.ts";
 import type { Router } from "../frame/router.ts";
 import { requireHas, requireMayManage } from "../people/grant.ts";
 import { lineSchema, permissionsSchema, usernameSchema } from "../people/names.ts";
@@ -36,7 +36,7 @@ const createSchema = z.strictObject({
   /** Another user, a program for instance; the caller must be allowed to change that user. */
   owner: usernameSchema.optional(),
   /** Who signed in longer than ten minutes ago proves again who they are. */
-  current_password: z.string().min(1).max(256).optional(),
+  current_password: currentPasswordSchema,
 });
 const ownerQuery = z.strictObject({ owner: usernameSchema.optional() });
 
@@ -112,7 +112,7 @@ function addCreate(router: Router, deps: RecentDeps): void {
       const { token, hash } = newApiToken();
       const facts = { name, owner, permissions, days };
       const organization = await recordOf(deps.database, principal, owner);
-      const refusal = await mayNot(deps, { principal, ip, password });
+      const refusal = await mayNotMake(deps, "tokens", { principal, ip, password });
       const subject = { id, summary: `Created the token ${name} of ${owner}`, facts, organization };
       return call.change(subject, async (tx) => {
         if (refusal !== undefined) throw refusal; // within the change, so that it is on record
@@ -128,19 +128,6 @@ function addCreate(router: Router, deps: RecentDeps): void {
       });
     },
   );
-}
-
-async function mayNot(
-  deps: RecentDeps,
-  asking: Parameters<typeof staleSignIn>[1],
-): Promise<HttpProblem | undefined> {
-  const { via, withheld } = asking.principal;
-  if (via === "api-token") return refused("A token makes no tokens: sign in.");
-  return withheld === undefined ? staleSignIn(deps, asking) : refused(withheld);
-}
-
-function refused(detail: string): HttpProblem {
-  return new HttpProblem(403, "Not permitted", detail);
 }
 
 /** @throws HttpProblem 400, 403, 404, 409 */
@@ -186,11 +173,7 @@ function addRevoke(router: Router, database: Database): void {
     async (call) => {
       const { principal } = call;
       const { id } = call.params;
-      const { rows } = await database.query<{ owner: string }>(
-        "SELECT owner FROM hypervisor_api_tokens WHERE id = $1",
-        [id],
-      );
-      const owner = rows[0]?.owner;
+      const owner = await ownerOf(database, id, principal);
       const another = principal.token !== undefined && principal.token !== id; // one that leaks must not stop the others
       if (owner !== principal.name || another) await call.require("user:update", id);
       const summary = `Revoked a token of ${owner ?? "nobody"}`;
@@ -206,4 +189,18 @@ function addRevoke(router: Router, database: Database): void {
       });
     },
   );
+}
+
+/** Undefined also for a token of another organization: neither the answer nor the record may tell whose it is. */
+async function ownerOf(
+  database: Queryable,
+  id: string,
+  { organization }: Principal,
+): Promise<string | undefined> {
+  const { rows } = await database.query<{ owner: string }>(
+    `SELECT t.owner FROM hypervisor_api_tokens t JOIN hypervisor_users u ON u.username = t.owner
+      WHERE t.id = $1 AND ($2::text IS NULL OR u.organization_id = $2)`,
+    [id, organization ?? null],
+  );
+  return rows[0]?.owner;
 }

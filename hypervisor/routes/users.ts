@@ -1,7 +1,7 @@
 import { z } from "zod";
-import type { Database } from "../../lib/postgres.ts";
 import { HttpProblem } from "../../lib/problem.ts";
 import { oneTimePassword, type Passwords } from "../auth/password.ts";
+import { currentPasswordSchema, mayNotMake, type RecentDeps } from "../auth/recent-sign-in.ts";
 import { etagOf } from "../frame/etag.ts";
 import { countOf } from "../frame/query.ts";
 import type { Router } from "../frame/router.ts";
@@ -32,14 +32,13 @@ import {
 } from "../people/users.ts";
 import { updateUser } from "../people/update-user.ts";
 
-interface UsersDeps {
-  readonly database: Database;
-  readonly passwords: Passwords;
+interface UsersDeps extends RecentDeps {
   /** Whose accounts users may be; undefined: nobody's. */
   readonly oidcIssuer: string | undefined;
 }
 
 const PAGE_MAX = 200;
+const USERS = "users, and gives no rights";
 const COLLECTION = "/api/v1/users";
 const ITEM = "/api/v1/users/:username";
 
@@ -74,6 +73,8 @@ const createSchema = z.strictObject({
   password: passwordSchema.nullable().optional(),
   /** Which account at the identity provider this is (its `sub`); without it the first that comes by the name. */
   oidc_subject: subjectSchema.optional(),
+  /** Who signed in longer than ten minutes ago proves again who they are. */
+  current_password: currentPasswordSchema,
 });
 const updateSchema = z.strictObject({
   email: emailSchema.optional(),
@@ -85,6 +86,8 @@ const updateSchema = z.strictObject({
   password: passwordSchema.nullable().optional(),
   /** null: the first account that comes by the name. */
   oidc_subject: subjectSchema.nullable().optional(),
+  /** As for a new user: for all of it but `email`, and `enabled: false`. */
+  current_password: currentPasswordSchema,
 });
 
 /** `/api/v1/users`: people and programs, and what they may do. */
@@ -130,7 +133,8 @@ function shown<const S extends number>(status: S, user: User) {
   return { status, body: user, headers: { ETag: etagOf(user.version) } };
 }
 
-function addCreate(router: Router, { passwords, oidcIssuer }: UsersDeps): void {
+function addCreate(router: Router, deps: UsersDeps): void {
+  const { passwords, oidcIssuer } = deps;
   router.route(
     {
       method: "post",
@@ -143,11 +147,12 @@ function addCreate(router: Router, { passwords, oidcIssuer }: UsersDeps): void {
         action: "UserCreated",
         resource: "user",
         secretAnswer: true,
-        secretFields: ["password"],
+        secretFields: ["password", "current_password"],
       },
     },
-    async ({ body, principal, change }) => {
-      const { username, role, email, permissions } = body;
+    async ({ body, principal, ip, change }) => {
+      const { username, role, email, permissions, current_password: password } = body;
+      const refusal = await mayNotMake(deps, USERS, { principal, ip, password });
       // Who belongs to an organization makes users of it.
       const organization = body.organization ?? principal.organization ?? null;
       const { hash, oneTime } = await firstPassword(passwords, body);
@@ -161,6 +166,7 @@ function addCreate(router: Router, { passwords, oidcIssuer }: UsersDeps): void {
         organization: about,
       };
       return change(subject, async (tx) => {
+        if (refusal !== undefined) throw refusal; // within the change, so that it is on record
         const grant = {
           role,
           permissions,
@@ -200,7 +206,16 @@ async function firstPassword(
   return { hash: await passwords.hash(oneTime), oneTime };
 }
 
-function addUpdate(router: Router, { passwords, database, oidcIssuer }: UsersDeps): void {
+type Update = z.output<typeof updateSchema>;
+
+/** Whether it gives anybody anything; what takes all away in an emergency asks for nothing. */
+function gives({ enabled, role, permissions, organization, password, oidc_subject: s }: Update) {
+  const given = [role, permissions, organization, password, s].some((each) => each !== undefined);
+  return given || enabled === true;
+}
+
+function addUpdate(router: Router, deps: UsersDeps): void {
+  const { passwords, database, oidcIssuer } = deps;
   router.route(
     {
       method: "put",
@@ -213,8 +228,11 @@ function addUpdate(router: Router, { passwords, database, oidcIssuer }: UsersDep
       answers: { 200: userSchema },
       mutates: { action: "UserUpdated", resource: "user" },
     },
-    async ({ params: { username }, body, principal, change, ifMatch }) => {
+    async ({ params: { username }, body: given, principal, ip, change, ifMatch }) => {
+      const { current_password: current, ...body } = given;
       const { password } = body;
+      const asking = { principal, ip, password: current };
+      const refusal = gives(body) ? await mayNotMake(deps, USERS, asking) : undefined;
       const hash =
         typeof password === "string"
           ? await passwordHash(passwords, password, {
@@ -227,6 +245,7 @@ function addUpdate(router: Router, { passwords, database, oidcIssuer }: UsersDep
       const summary = `Updated the user ${username}`;
       const subject = { id: username, summary, facts: said, organization };
       return change(subject, async (tx) => {
+        if (refusal !== undefined) throw refusal;
         const before = await lockPerson(tx, username);
         requireMayManage(principal, before);
         ifMatch(etagOf((await readUser(tx, username, undefined)).version));

@@ -6,7 +6,7 @@ import { Pieces } from "../../lib/pieces.ts";
 import type { BlobStore, StoredBlob } from "../../lib/storage.ts";
 import { BackendError } from "../backends/error.ts";
 import type { OfSnapshot } from "../backends/types.ts";
-import type { Run, Step } from "../operations/types.ts";
+import type { Claim, Run, Step } from "../operations/types.ts";
 import { putManifest, type SnapshotManifest } from "./manifest.ts";
 import { putParts, type Part } from "./put-parts.ts";
 import type { Vault } from "./types.ts";
@@ -48,11 +48,8 @@ export async function exportSnapshot(
   run: Run,
   deps: ExportDeps,
 ): Promise<Exported> {
-  const { project, name, snapshot } = request;
-  const { id, epoch } = run.claim;
-  const attempts = `${project}/${name}/${snapshot}/${id}-`;
-  await removeAll(deps.store, attempts, run.signal);
-  const folder = `${attempts}${epoch}`;
+  const folder = folderOf(request, run.claim);
+  await removeAll(deps.store, attemptsOf(request, run.claim), run.signal);
   try {
     return await put(request, folder, run, deps);
   } catch (error) {
@@ -63,6 +60,15 @@ export async function exportSnapshot(
     );
     throw error;
   }
+}
+
+/** In the store, of this attempt. */
+export function folderOf(place: OfSnapshot, claim: Pick<Claim, "id" | "epoch">): string {
+  return `${attemptsOf(place, claim)}${claim.epoch}`;
+}
+
+function attemptsOf({ project, name, snapshot }: OfSnapshot, { id }: Pick<Claim, "id">): string {
+  return `${project}/${name}/${snapshot}/${id}-`;
 }
 
 async function removeAll(store: BlobStore, prefix: string, signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@ import type { BlobStore, StoredBlob } from "../../lib/storage.ts";
 import type { ListedPart } from "./put-parts.ts";
 
 /** The last file of an export: a folder without it was never finished. */
-const MANIFEST = "manifest.json";
+export const MANIFEST = "manifest.json";
 
 /** What an export consists of. It stands in the clear, so it says nothing about the content but its size and origin. */
 export interface SnapshotManifest {

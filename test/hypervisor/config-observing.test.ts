@@ -1,5 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { readHypervisorConfig } from "../../hypervisor/main.ts";
+import { recordingsFolder } from "../../hypervisor/open-recordings.ts";
 import { observingAccess } from "../../hypervisor/config-observing.ts";
 
 const DATABASE = { AIOPS_DATABASE_URL: "postgres://fettle@127.0.0.1/fettle" };
@@ -31,4 +32,14 @@ test("what has no address is not asked", () => {
     loki: expect.objectContaining({ url: "http://loki:3100" }),
     grafana: undefined,
   });
+});
+
+test.each([
+  [{}, "/var/lib/fettle/recordings"],
+  [{ HYPERVISOR_DATA_PATH: "/srv/data" }, "/srv/data/recordings"],
+  [{ HYPERVISOR_RECORDINGS_DIR: "/srv/tapes" }, "/srv/tapes"],
+  [{ HYPERVISOR_RECORDINGS: "off" }, undefined],
+  [{ HYPERVISOR_RECORDINGS: "off", HYPERVISOR_RECORDINGS_DIR: "/srv/tapes" }, undefined],
+])("with %j terminals are recorded in %s", (env, folder) => {
+  expect(recordingsFolder(readHypervisorConfig({ ...DATABASE, ...env }))).toBe(folder);
 });

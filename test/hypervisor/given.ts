@@ -1,9 +1,12 @@
 import { randomBytes, randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { readHypervisorConfig, startHypervisor } from "../../hypervisor/main.ts";
 import type { RunningService } from "../../lib/lifecycle.ts";
 import { silentLog } from "../../lib/log.ts";
-import { openDatabase, type Database } from "../../lib/postgres.ts";
-import { createTestDatabase } from "../servers/postgres.ts";
+import type { Database } from "../../lib/postgres.ts";
+import { FOLDER_VARIABLE } from "../../ops/test/workspace.ts";
+import { createTestDatabase, openTestDatabase } from "../servers/postgres.ts";
+import { fromRun } from "../servers/unprivileged.ts";
 import { rowsOf, type Row } from "./frame/given.ts";
 
 export const FIRST_PASSWORD = "one horse, two carts";
@@ -46,7 +49,7 @@ export async function givenHypervisor(
   env: Readonly<Record<string, string>> = {},
 ): Promise<Hypervisor> {
   const own = await createTestDatabase();
-  const database = openDatabase({ url: own.url, applicationName: "test-hypervisor" }, silentLog);
+  const database = openTestDatabase(own.url);
   const service = await startReplica(own.url, env);
   const url = service.url ?? "";
   const send = senderTo(url);
@@ -82,6 +85,7 @@ export async function startReplica(
       HYPERVISOR_ADMIN_PASSWORD: FIRST_PASSWORD,
       HYPERVISOR_REQUESTS_PER_MINUTE: "100000",
       HYPERVISOR_BACKEND: "memory",
+      HYPERVISOR_RECORDINGS_DIR: join(fromRun(FOLDER_VARIABLE), "recordings"),
       ...env,
     }),
     silentLog,

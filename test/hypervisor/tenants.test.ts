@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { expand, ROLES } from "../../hypervisor/permissions.ts";
-import { waitUntil } from "../fakes/fettle.ts";
 import { finished } from "./finished.ts";
 import { givenHypervisor, type Answer, type Hypervisor } from "./given.ts";
 
@@ -286,40 +285,47 @@ test("what the platform's people do to a tenant's things stands in the tenant's 
   ]);
 });
 
-test("a workflow is its first worker's organization's: nobody else writes into it, also when both begin at once", async () => {
+test("ids of workflows are each tenant's own: nobody takes one away from another, or writes into it", async () => {
   const agent = await api.person("agent");
-  const tell = async (workflow_id: string, as: string) =>
-    (await post("/progress/update", { workflow_id, percent_complete: 1 }, as)).status;
+  const tell = async (workflow_id: string, percent_complete: number, as?: string) =>
+    (await post("/progress/update", { workflow_id, percent_complete }, as)).status;
+  const seen = async (id: string, as?: string) => {
+    const { status, body, detail } = await api.send(`/progress/${id}`, { as });
+    return status === 200 ? [body["workflow_id"], body["percent_complete"]] : [status, detail];
+  };
 
-  expect(await tell("taken-by-left", left.token)).toBe(200);
-  expect(await tell("taken-by-left", agent.token)).toBe(409);
-  expect(await tell("taken-by-left", right.token)).toBe(404);
-  expect(await tell("taken-by-left", left.token)).toBe(200);
-  expect(await tell("taken-by-agent", agent.token)).toBe(200);
-  expect(await tell("taken-by-agent", left.token)).toBe(404);
+  expect(await tell("nightly", 1, left.token)).toBe(200);
+  expect(await tell("nightly", 2, right.token)).toBe(200);
+  expect(await tell("nightly", 3, left.token)).toBe(200);
+  expect(await seen("nightly", left.token)).toEqual(["nightly", 3]);
+  expect(await seen("nightly", right.token)).toEqual(["nightly", 2]);
+  // Who sees all of them says which one.
+  expect(await seen("nightly")).toEqual([
+    409,
+    'Several organizations have a workflow "nightly": say ?organization=.',
+  ]);
+  expect(await seen("nightly?organization=right")).toEqual(["nightly", 2]);
+  expect(await seen("nightly?organization=right", left.token)).toEqual([404, expect.any(String)]);
+  expect(await tell("nightly", 4, agent.token)).toBe(200);
+  expect(await seen("nightly")).toEqual(["nightly", 4]);
+  const history = await api.send("/progress/nightly/history?organization=left");
+  expect(history.body["history"]).toMatchObject([
+    { workflow_id: "nightly", percent_complete: 1 },
+    { workflow_id: "nightly", percent_complete: 3 },
+  ]);
+  await tell("only-left", 5, left.token);
+  expect(await seen("only-left")).toEqual(["only-left", 5]);
+  expect(await seen("only-left", right.token)).toEqual([404, expect.any(String)]);
 
-  let second: Promise<number> = Promise.resolve(0);
-  await api.database.inTransaction(async (tx) => {
-    await tx.query(
-      `INSERT INTO hypervisor_operations (id, kind, resource_type, resource_id, organization, actor, ip, summary, status)
-       VALUES ('at-once', 'workflow', 'workflow', 'at-once', 'left', 'x', '', '', 'in_progress')`,
-    );
-    second = tell("at-once", agent.token);
-    await waitForLocks(1);
-  });
-  expect(await second).toBe(409);
-  const { body } = await api.send("/progress/at-once", { as: left.token });
-  expect([body["percent_complete"], body["started_by"]]).toEqual([0, "x"]);
+  const page = async (before: string, as?: string) => {
+    const more = before === "" ? "" : `&before=${before}`;
+    const answer = await api.send(`/api/v1/operations?kind=workflow&limit=1${more}`, { as });
+    return [ids(answer, "operations", "workflow_id"), answer.body["next"]] as const;
+  };
+  const [[first], next] = await page("", left.token);
+  const [[second], end] = await page(String(next), left.token);
+  expect([first, second, end]).toEqual(["only-left", "nightly", null]);
 });
-
-async function waitForLocks(count: number): Promise<void> {
-  await waitUntil(`${count} waiting for a lock`, async () => {
-    const { rows } = await api.database.query(
-      "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-    );
-    return rows.length >= count;
-  });
-}
 
 test("a limit that nobody enforces is not accepted", async () => {
   const quota = { bandwidth: 5 };

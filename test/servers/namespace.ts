@@ -4,7 +4,7 @@ import { placeServer, programPath, type ServerPlace } from "./unprivileged.ts";
 
 /**
  * /sys shows the network devices of the namespace that it was mounted in, so it is mounted anew; the cgroups below it must
- * stay. /proc likewise shows the processes of its namespace.
+ * stay. /proc likewise shows the processes of its namespace. What is of another release lies over /usr, and only in here.
  */
 const ENTER = `set -e
 mkdir -p "$PLACE/cgroup"
@@ -12,6 +12,7 @@ mount --rbind /sys/fs/cgroup "$PLACE/cgroup"
 mount -t sysfs sysfs /sys
 mount --rbind "$PLACE/cgroup" /sys/fs/cgroup
 umount -l "$PLACE/cgroup"
+[ -z "$OVER" ] || mount -t overlay overlay -o "lowerdir=$OVER/usr:/usr" /usr
 mount -t proc proc /proc
 ip link set lo up
 exec "$@"`;
@@ -23,6 +24,8 @@ export interface NamespaceServer {
   readonly ready: () => Promise<boolean>;
   /** A process whose network it shall share, instead of one of its own. */
   readonly networkOf?: number | undefined;
+  /** A folder whose `usr` it shall find in front of the machine's own. */
+  readonly over?: string | undefined;
 }
 
 /** A root's folder for an engine, or for what else `does` something that only root may. @throws Error when we are not root */
@@ -43,7 +46,7 @@ export async function placeEngine(name: string, does = "runs containers"): Promi
  */
 export async function startInNamespace(
   place: ServerPlace,
-  { program, args, env, ready, networkOf }: NamespaceServer,
+  { program, args, env, ready, networkOf, over = "" }: NamespaceServer,
 ): Promise<ServerProcess> {
   const spaces = ["--mount", "--pid", "--fork", "--propagation", "private"];
   const own = [...spaces, "--kill-child=SIGKILL", "sh", "-c", ENTER, "sh", program, ...args];
@@ -55,7 +58,7 @@ export async function startInNamespace(
     ...place,
     program: first,
     args: more,
-    env: { PATH: ENGINE_PATH, PLACE: place.folder, ...env },
+    env: { PATH: ENGINE_PATH, PLACE: place.folder, OVER: over, ...env },
     stopSignal: "SIGKILL",
     ready,
   });

@@ -17,7 +17,10 @@ export function dockerContainers(docker: Docker, name: string): RawBackend["cont
   return {
     list: async ({ project }, signal) => list(docker, project, signal),
     get: async (place, signal) => containerOf(await inspect(docker, place, signal)),
-    create: async (spec, signal) => create(docker, spec, signal),
+    create: async (spec, signal) => {
+      if (spec.pool !== undefined) throw unsupported(name, "choose the pool of a container");
+      return create(docker, spec, signal);
+    },
     update: async ({ revision, cpus, memoryBytes, ...place }, signal) => {
       const found = await inspect(docker, place, signal);
       if (revision !== undefined && containerOf(found).revision !== revision) {
@@ -97,9 +100,6 @@ async function create(
   spec: ContainerSpec,
   abortSignal: AbortSignal,
 ): Promise<Container> {
-  if (spec.pool !== undefined) {
-    throw new BackendError("invalid", "pool: the Docker API has one place for containers");
-  }
   const { project, name, image, command, labels = {}, environment = {}, bridge } = spec;
   const disk = spec.diskBytes === undefined ? {} : { [DISK]: `${spec.diskBytes}` };
   await refuseUnnamed(docker, image);

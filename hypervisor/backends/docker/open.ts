@@ -3,6 +3,7 @@ import { z } from "zod";
 import { unsupported } from "../error.ts";
 import { guardBackend } from "../guard.ts";
 import type { Backend, RawBackend } from "../types.ts";
+import { dockerLacks } from "./abilities.ts";
 import { dockerContainers } from "./containers.ts";
 import { explainDocker } from "./explain.ts";
 import { dockerLogs } from "./logs.ts";
@@ -38,12 +39,16 @@ const versionSchema = z.object({
 /** Docker or Podman, by the Docker Engine API. Nothing is asked before the first call. */
 export function openDocker({ name, address, deadlineMs }: DockerOptions): Backend {
   const docker = new Docker(dockerOptions(address));
+  const info = async () => {
+    const { Version, Components } = versionSchema.parse(await docker.version());
+    const podman = Components.some((each) => each.Name.startsWith("Podman"));
+    return { engine: podman ? "podman" : "docker", version: Version };
+  };
   const raw: RawBackend = {
     host: {
-      info: async () => {
-        const { Version, Components } = versionSchema.parse(await docker.version());
-        const podman = Components.some((each) => each.Name.startsWith("Podman"));
-        return { engine: podman ? "podman" : "docker", version: Version };
+      info,
+      must: async ({ ability }) => {
+        if (await dockerLacks(ability, info)) throw unsupported(name, ability);
       },
     },
     containers: dockerContainers(docker, name),
@@ -58,7 +63,6 @@ export function openDocker({ name, address, deadlineMs }: DockerOptions): Backen
   return guardBackend(raw, { name, explain: explainDocker, close, deadlineMs });
 }
 
-/** Swarm is not used: what this API starts are containers of one host, no services. */
 function noClusters(name: string): RawBackend["clusters"] {
   const refuse = async () => Promise.reject(unsupported(name, "form a cluster"));
   return { info: refuse, nodes: refuse, join: refuse, leave: refuse };

@@ -77,7 +77,9 @@ async function joinBody({ node, address, token }: JoinRequest, signal: AbortSign
     server_address: address,
     cluster_address: found.address,
     cluster_certificate: found.certificate,
+    // LXD 5.0 takes it as the password, Incus and later LXDs by its own name; each leaves the other alone.
     cluster_password: token,
+    cluster_token: token,
     member_config: [],
   };
 }

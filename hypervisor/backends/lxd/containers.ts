@@ -1,10 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { BackendError } from "../error.ts";
 import { mustAct } from "../transition.ts";
 import type { Action, Container, ContainerSpec, Named, RawBackend } from "../types.ts";
 import { imageSource } from "./images.ts";
 import { containerOf, IMAGE_KEY, instanceSchema, LABEL_PREFIX } from "./instance.ts";
-import type { LxdClient } from "./client.ts";
+import { LxdError, type LxdClient } from "./client.ts";
 import { limitsConfig } from "./limits.ts";
 
 const GRACE_SECONDS = 10;
@@ -70,8 +71,21 @@ export async function getContainer(
 ): Promise<Container> {
   const { path, query } = placeOf(place);
   const request = { path, query: { ...query, recursion: "1" }, signal };
-  return containerOf(await client.read(instanceSchema, request));
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return containerOf(await client.read(instanceSchema, request));
+    } catch (error) {
+      if (!(error instanceof LxdError && GOING_DOWN.test(error.message))) throw error;
+      if (tries === LOOKS_MAX) throw error;
+      await sleep(LOOK_PAUSE_MS, undefined, { signal });
+    }
+  }
 }
+
+/** Incus 6.0.4 fails to tell the state of a container whose first process has just gone (seen; LXD tells it). */
+const GOING_DOWN = /^Invalid PID/;
+const LOOKS_MAX = 20;
+const LOOK_PAUSE_MS = 100;
 
 function checkRevision({ name, revision }: Container, expected: string | undefined): void {
   if (expected === undefined || expected === revision) return;

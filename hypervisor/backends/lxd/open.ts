@@ -31,6 +31,7 @@ export function openLxd({ name, address, deadlineMs }: LxdOptions): Backend {
         const { environment } = await client.read(serverSchema, { path: "/1.0", signal });
         return { engine: environment.server, version: environment.server_version };
       },
+      must: async () => Promise.resolve(),
     },
     containers: lxdContainers(client),
     logs: lxdLogs(client),
@@ -41,5 +42,6 @@ export function openLxd({ name, address, deadlineMs }: LxdOptions): Backend {
     clusters: lxdClusters(client),
   };
   const close = async () => client.close();
-  return guardBackend(raw, { name, explain: explainLxd, close, deadlineMs });
+  const explain = (error: unknown) => explainLxd(name, error);
+  return guardBackend(raw, { name, explain, close, deadlineMs });
 }

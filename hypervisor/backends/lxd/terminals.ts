@@ -43,7 +43,10 @@ async function open(
       signal,
     );
   const stream = socketStream(await connect(sockets["0"]), signal);
-  const control = await connect(sockets["control"]);
+  const control = await connect(sockets["control"]).catch((error: unknown) => {
+    stream.destroy(); // nobody else knows of it
+    throw error;
+  });
   control.resume();
   stream.once("close", () => {
     control.close();

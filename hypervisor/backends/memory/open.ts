@@ -19,7 +19,10 @@ export interface MemoryOptions {
 export function openMemory({ clock = systemClock, images }: MemoryOptions = {}): Backend {
   const world = createWorld(clock, images);
   const raw: RawBackend = {
-    host: { info: async () => Promise.resolve({ engine: "memory", version: "1" }) },
+    host: {
+      info: async () => Promise.resolve({ engine: "memory", version: "1" }),
+      must: async () => Promise.resolve(),
+    },
     containers: memoryContainers(world),
     logs: memoryLogs(world),
     terminals: memoryTerminals(world),

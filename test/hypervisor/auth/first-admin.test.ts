@@ -7,9 +7,8 @@ import { ensureFirstAdmin } from "../../../hypervisor/auth/first-admin.ts";
 import { keysOfDatabase, keysOfFiles } from "../../../hypervisor/auth/keys.ts";
 import { createPasswords } from "../../../hypervisor/auth/password.ts";
 import { readHypervisorConfig } from "../../../hypervisor/main.ts";
-import { silentLog } from "../../../lib/log.ts";
-import { openDatabase, type Database } from "../../../lib/postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import type { Database } from "../../../lib/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 import { rowsOf } from "../frame/given.ts";
 
 const passwords = createPasswords(undefined);
@@ -17,7 +16,7 @@ let own: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   own = await createTestDatabase();
-  database = openDatabase({ url: own.url, applicationName: "test-first" }, silentLog);
+  database = openTestDatabase(own.url);
 });
 afterAll(async () => {
   await database.close();

@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import { countGuess, forgetGuesses } from "../../../hypervisor/auth/throttle.ts";
-import { silentLog } from "../../../lib/log.ts";
-import { openDatabase, type Database } from "../../../lib/postgres.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import type { Database } from "../../../lib/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 
 let own: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   own = await createTestDatabase();
-  database = openDatabase({ url: own.url, applicationName: "test-throttle" }, silentLog);
+  database = openTestDatabase(own.url);
   await database.query("INSERT INTO hypervisor_users (username, role) VALUES ('ana', 'Viewer')");
 });
 afterAll(async () => {

@@ -303,3 +303,24 @@ test("no password and no token stands in the database", async () => {
   for (const secret of [PASSWORD, FIRST_PASSWORD, person.refresh, person.token])
     expect(text).not.toContain(secret);
 });
+
+test("a refresh token that comes back again and again after its session has ended fills no table", async () => {
+  const one = await api.person("Viewer");
+  expect((await refresh(one.refresh)).status).toBe(200);
+  await api.send("/auth/logout", { method: "POST", as: one.token });
+  const rows = async () =>
+    (await api.rows()).filter(({ event }) => event === "RefreshReused").length;
+  const before = await rows();
+
+  const answers = new Set<number>();
+  for (let tries = 0; tries < 130; tries += 1)
+    answers.add((await refresh(one.refresh, { "user-agent": "a thief" })).status);
+
+  expect([...answers]).toEqual([401]);
+  // 60 a minute, of two minutes at most; each is counted.
+  expect(await rows()).toBeGreaterThan(before);
+  expect((await rows()) - before).toBeLessThan(130);
+  const metrics = await (await fetch(`${api.url}/metrics`)).text();
+  const counted = /^arm_hypervisor_refresh_reused_total{[^}]*} (\d+)$/m.exec(metrics)?.[1];
+  expect(Number(counted)).toBeGreaterThanOrEqual(130);
+});

@@ -5,9 +5,9 @@ import type { PlatformEvent } from "../../../hypervisor/types.ts";
 import { systemClock } from "../../../lib/clock.ts";
 import { silentLog } from "../../../lib/log.ts";
 import { createRegistry } from "../../../lib/metrics.ts";
-import { openDatabase, type Database } from "../../../lib/postgres.ts";
+import type { Database } from "../../../lib/postgres.ts";
 import { waitUntil } from "../../fakes/fettle.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 
 const EVENT: PlatformEvent = {
   type: "Normal",
@@ -26,7 +26,7 @@ let recorder: Recorder;
 
 beforeEach(async () => {
   own = await createTestDatabase();
-  database = openDatabase({ url: own.url, applicationName: "test-recorder" }, silentLog);
+  database = openTestDatabase(own.url);
   down = false;
   const registry = createRegistry("hypervisor");
   metrics = async () => registry.metrics();

@@ -7,10 +7,10 @@ import { systemClock } from "../../../lib/clock.ts";
 import { buildApp, listen } from "../../../lib/http.ts";
 import { silentLog } from "../../../lib/log.ts";
 import { createRegistry } from "../../../lib/metrics.ts";
-import { openDatabase, type Database } from "../../../lib/postgres.ts";
+import type { Database } from "../../../lib/postgres.ts";
 import { fakeAuthenticator } from "../../fakes/authenticator.ts";
 import { recordingLog, type RecordingLog } from "../../fakes/recording-log.ts";
-import { createTestDatabase } from "../../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase } from "../../servers/postgres.ts";
 
 export interface Frame {
   readonly url: string;
@@ -32,7 +32,7 @@ interface FrameOptions {
 export async function givenFrame(options: FrameOptions): Promise<Frame> {
   const { people, add, origins = [], perMinute = 10_000 } = options;
   const own = await createTestDatabase();
-  const database = openDatabase({ url: own.url, applicationName: "test-frame" }, silentLog);
+  const database = openTestDatabase(own.url);
   const registry = createRegistry("hypervisor");
   const log = recordingLog();
   const authenticator = fakeAuthenticator(people);

@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { json } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { z } from "zod";
+import { HttpProblem } from "../../../lib/problem.ts";
 import { givenFrame, rowsOf, type Frame } from "./given.ts";
 
 let frame: Frame;
@@ -13,6 +14,12 @@ beforeAll(async () => {
     people: {
       ana: { role: "Admin", permissions: ["*"] },
       otto: { role: "Operator", permissions: ["logs:read"] },
+      lea: {
+        role: "OrgAdmin",
+        permissions: ["container:*"],
+        organization: "left",
+        projects: new Set(["left-p"]),
+      },
     },
     origins: ["https://console.example.com"],
     add: (router) => {
@@ -24,8 +31,11 @@ beforeAll(async () => {
           params: z.strictObject({ name: z.string().regex(/^[a-z-]+$/) }),
           query: z.strictObject({ project: z.string().default("default") }),
         },
-        async ({ params, query, principal }, { socket }) => {
+        async ({ params, query, principal, project }, { socket }) => {
           if (params.name === "broken") throw new Error("the engine room is on fire");
+          if (params.name === "closed")
+            throw new HttpProblem(403, "Not permitted", "It is closed.");
+          project(query.project);
           opened.push([principal.name, params.name, query.project]);
           socket.end("HTTP/1.1 101 Switching Protocols\r\nConnection: close\r\n\r\n");
           return Promise.resolve();
@@ -119,6 +129,47 @@ test("a refusal is on record", async () => {
     target: "hypervisor//route/web",
     ip: "127.0.0.1",
   });
+});
+
+test.each([
+  [
+    "another organization's project",
+    ["/ws/terminal/web?project=right-p", { authorization: "Bearer lea" }, 404],
+    ["lea", "hypervisor/left/route/web", 'There is no project "right-p".'],
+  ],
+  [
+    "what the handler refuses",
+    ["/ws/terminal/closed", ana, 403],
+    ["ana", "hypervisor//route/closed", "It is closed."],
+  ],
+  [
+    "another site's page",
+    ["/ws/terminal/web", { ...ana, origin: "https://evil.example.com" }, 403],
+    ["anonymous", "hypervisor//route/web", "The page's origin is not in HYPERVISOR_CORS_ORIGINS."],
+  ],
+] as const)(
+  "%s on a WebSocket leaves one row, found by the request's id",
+  async (what, [path, headers, status], [actor, target, summary]) => {
+    const before = (await rowsOf(frame.database)).length;
+    const id = what.replaceAll(/\W/g, "-");
+
+    expect(await open(path, { ...headers, "x-correlation-id": id })).toBe(status);
+
+    const rows = (await rowsOf(frame.database)).slice(before);
+    const row = { event: "AccessDenied", result: "Refused", ip: "127.0.0.1", correlation: id };
+    expect(rows).toEqual([{ ...row, actor, target, summary }]);
+  },
+);
+
+test("other sites' pages that try again and again fill no table", async () => {
+  const before = (await rowsOf(frame.database)).length;
+  const evil = { ...ana, origin: "https://evil.example.com" };
+
+  for (let tries = 0; tries < 130; tries += 1) await open("/ws/terminal/web", evil);
+
+  // 60 a minute, of two minutes at most unless the machine sleeps.
+  expect((await rowsOf(frame.database)).length - before).toBeLessThan(130);
+  expect(await frame.metrics()).toMatch(/arm_hypervisor_refusals_unrecorded_total{[^}]*} [1-9]/);
 });
 
 test.each([

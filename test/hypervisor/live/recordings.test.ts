@@ -149,7 +149,7 @@ test("recordings older than the days given are deleted, on record, and nothing e
   await write("notes.txt", 99);
   await mkdir(join(own, "term_folder.cast"));
 
-  const options = { folder: own, days: 30, now };
+  const options = { folder: own, days: 30, megabytes: 10, now };
   const counts = [
     await pruneRecordings(api.database, options),
     await pruneRecordings(api.database, options),
@@ -166,5 +166,25 @@ test("recordings older than the days given are deleted, on record, and nothing e
     "fettle Started",
     "fettle Success",
   ]);
+  await rm(own, { recursive: true });
+});
+
+test("of more recordings than there is room for the oldest are deleted, but none of the last day", async () => {
+  const own = await mkdtemp(join(tmpdir(), "fettle-prune-"));
+  const now = new Date("2026-11-21T12:00:00Z");
+  for (const [name, hours] of Object.entries({ a: 72, b: 60, c: 48, d: 23, e: 1 })) {
+    const path = join(own, `term_${name}.cast`);
+    await writeFile(path, Buffer.alloc(1_000_000));
+    const at = new Date(now.getTime() - hours * 3_600_000);
+    await utimes(path, at, at);
+  }
+  const pruned = async (megabytes: number) => {
+    await pruneRecordings(api.database, { folder: own, days: 30, megabytes, now });
+    return (await readdir(own)).toSorted().join(" ");
+  };
+
+  expect(await pruned(5)).toBe("term_a.cast term_b.cast term_c.cast term_d.cast term_e.cast");
+  expect(await pruned(3)).toBe("term_c.cast term_d.cast term_e.cast");
+  expect(await pruned(1)).toBe("term_d.cast term_e.cast");
   await rm(own, { recursive: true });
 });

@@ -1,5 +1,9 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "@jest/globals";
 import { createTerminalRoom } from "../../../hypervisor/live/terminal-room.ts";
+import { silentLog } from "../../../lib/log.ts";
 import { fakeClock } from "../../fakes/clock.ts";
 
 const MIB = 1024 * 1024;
@@ -9,6 +13,7 @@ function given(free = 0.5) {
   const enter = createTerminalRoom({
     folder: "/recordings",
     clock,
+    log: silentLog,
     freeShare: async () => Promise.resolve(free),
   });
   return { clock, enter };
@@ -39,4 +44,24 @@ test("no terminal is opened, and none is counted, while the disk is nearly full"
   const { enter } = given(0.09);
   for (let at = 0; at < 12; at += 1)
     await expect(enter("ana")).rejects.toMatchObject({ status: 503 });
+});
+
+test("where nothing can be recorded no terminal is opened, and it is said what to do", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "fettle-room-"));
+  await writeFile(join(folder, "file"), "");
+  const clock = fakeClock("2026-01-01T12:00:00Z");
+  const enter = createTerminalRoom({
+    folder: join(folder, "file", "recordings"),
+    clock,
+    log: silentLog,
+  });
+
+  await expect(enter("ana")).rejects.toMatchObject({
+    status: 503,
+    detail:
+      "Terminals are recorded, and the folder of the recordings cannot be written: " +
+      "set HYPERVISOR_RECORDINGS_DIR to one that can, or HYPERVISOR_RECORDINGS=off.",
+  });
+
+  await rm(folder, { recursive: true });
 });

@@ -83,6 +83,8 @@ export interface Watching {
   readonly messages: Message[];
   readonly lines: () => readonly string[];
   readonly cursor: () => string | undefined;
+  /** Hangs up, and takes nothing more: `ws` still hands out what had come before. */
+  readonly cut: () => void;
   /** Code and reason of the end. */
   readonly closed: Promise<readonly [number, string]>;
 }
@@ -95,7 +97,9 @@ export function watchLog(url: string, path: string, as = "ana", options = {}): W
     ...options,
   });
   const messages: Message[] = [];
+  let isCut = false;
   socket.on("message", (data: Buffer) => {
+    if (isCut) return;
     messages.push(JSON.parse(data.toString("utf8")) as Message);
   });
   socket.on("error", () => undefined);
@@ -104,6 +108,10 @@ export function watchLog(url: string, path: string, as = "ana", options = {}): W
     messages,
     lines: () => messages.flatMap(({ lines = [] }) => lines.map(({ message }) => message)),
     cursor: () => messages.at(-1)?.cursor,
+    cut: () => {
+      isCut = true;
+      socket.terminate();
+    },
     closed: new Promise((resolve) => {
       socket.once("close", (code, reason) => {
         resolve([code, reason.toString("utf8")]);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket } from "ws";
-import { until } from "../backends/contract/subject.ts";
+import { waitUntil } from "../../fakes/fettle.ts";
 import { givenLogs, now, watchLog, type GivenLogs, type Watching } from "./given.ts";
 
 const EVERYBODY = ["logs:read"];
@@ -12,16 +12,19 @@ const people = Object.fromEntries(
 let given: GivenLogs;
 let other: GivenLogs;
 beforeAll(async () => {
-  given = await givenLogs({ people, slowMs: 300 });
-  other = await givenLogs({ people, loki: given.loki });
+  // With forty feeds the usual 30 ms would take a processor of its own.
+  given = await givenLogs({ people, slowMs: 300, pollMs: 200 });
+  other = await givenLogs({ people, loki: given.loki, pollMs: 200 });
 });
 afterAll(async () => {
   await other.stop();
   await given.stop();
 });
 
+const isReady = ({ messages }: Watching) => messages.some(({ type }) => type === "ready");
+
 async function ready(watching: Watching): Promise<void> {
-  await until(async () => Promise.resolve(watching.messages.some(({ type }) => type === "ready")));
+  await waitUntil("it to be ready", async () => Promise.resolve(isReady(watching)));
 }
 
 test("the newest lines come first, then each new one, and only those that are asked for", async () => {
@@ -38,14 +41,14 @@ test("the newest lines come first, then each new one, and only those that are as
     [now(), "level=error disk full"],
     [now(), "level=info disk fine"],
   ]);
-  await until(async () => Promise.resolve(all.lines().length >= 4));
+  await waitUntil("the new lines", async () => Promise.resolve(all.lines().length >= 4));
   expect(all.lines()).toEqual([
     "level=info of a minute ago",
     "level=error just now",
     "level=error disk full",
     "level=info disk fine",
   ]);
-  await until(async () => Promise.resolve(errors.lines().length >= 1));
+  await waitUntil("the error", async () => Promise.resolve(errors.lines().length >= 1));
   expect(errors.lines()).toEqual(["level=error disk full"]);
   all.socket.close();
   errors.socket.close();
@@ -57,11 +60,11 @@ test("a line that comes late is told when it comes, and once", async () => {
   await ready(watching);
   const at = now();
   given.loki.push(labels, [[at, "in time"]]);
-  await until(async () => Promise.resolve(watching.lines().length === 1));
+  await waitUntil("the first line", async () => Promise.resolve(watching.lines().length === 1));
   given.loki.push({ ...labels, pod: "b" }, [[at - 2_000_000_000n, "two seconds late"]]);
-  await until(async () => Promise.resolve(watching.lines().length === 2));
+  await waitUntil("the second line", async () => Promise.resolve(watching.lines().length === 2));
   given.loki.push(labels, [[now(), "after it"]]);
-  await until(async () => Promise.resolve(watching.lines().length >= 3));
+  await waitUntil("the third line", async () => Promise.resolve(watching.lines().length >= 3));
   expect(watching.lines()).toEqual(["in time", "two seconds late", "after it"]);
   watching.socket.close();
 });
@@ -75,7 +78,9 @@ test("after an outage of Loki the lines of that time are told", async () => {
   given.loki.push(labels, [[now(), "during the outage"]]);
   given.loki.fail(undefined);
   given.loki.push(labels, [[now(), "after it"]]);
-  await until(async () => Promise.resolve(watching.lines().length >= 2));
+  await waitUntil("the lines of the outage", async () =>
+    Promise.resolve(watching.lines().length >= 2),
+  );
   expect(watching.lines()).toEqual(["during the outage", "after it"]);
   watching.socket.close();
 });
@@ -147,7 +152,7 @@ test("after a logout the connection is closed, and so it is without the permissi
     expect(await out.closed).toEqual([4401, "signed out"]);
     expect(await less.closed).toEqual([4403, "no longer permitted: logs:read"]);
     expect(stays.socket.readyState).toBe(WebSocket.OPEN);
-    await until(async () => Promise.resolve(own.watch.size() === 1));
+    await waitUntil("the connection", async () => Promise.resolve(own.watch.size() === 1));
     const ending = own.watch.stop();
     expect(await stays.closed).toEqual([1001, "the service stops; come back"]);
     await ending;
@@ -169,17 +174,58 @@ test("a client that does not read is cut off with a reason, and loses nothing wh
   const [code, reason] = await slow.closed;
   // 1006: it was cut before it could read why.
   expect(`${code} ${reason}`).toMatch(/^(1013 too slow: .*|1006 )$/);
-  const cursor = slow.cursor() ?? "";
-  const again = watchLog(given.frame.url, `/ws/logs/flood?cursor=${cursor}`);
-  await until(async () =>
-    Promise.resolve(
-      slow.lines().length + again.lines().length >= count || again.socket.readyState > 1,
-    ),
-  );
-  const numbers = [...slow.lines(), ...again.lines()].map((line) => Number(line.split(" ")[0]));
-  expect(numbers).toEqual(Array.from({ length: count }, (_, i) => i));
-  again.socket.terminate();
-}, 60_000);
+  const got = [slow];
+  const numbers = () =>
+    got.flatMap((each) => each.lines()).map((line) => Number(line.split(" ")[0]));
+  // On a busy machine whoever comes back may be too slow again.
+  while (numbers().length < count && got.length < 20) {
+    const cursor = got.at(-1)?.cursor() ?? "";
+    const again = watchLog(given.frame.url, `/ws/logs/flood?cursor=${cursor}`);
+    got.push(again);
+    await waitUntil("the rest, or another end", async () =>
+      Promise.resolve(numbers().length >= count || again.socket.readyState > 1),
+    );
+    again.cut();
+  }
+  expect(numbers()).toEqual(Array.from({ length: count }, (_, i) => i));
+});
+
+test("who comes back to a replica that has not read so far yet gets no line twice, and late ones too", async () => {
+  const labels = { service_name: "behind" };
+  const behind = await givenLogs({ people, loki: given.loki, pollMs: 3_000 });
+  try {
+    const early = watchLog(behind.frame.url, "/ws/logs/behind?tail=0"); // it reads now, and then in three seconds
+    await ready(early);
+    const first = watchLog(given.frame.url, "/ws/logs/behind?tail=0");
+    await ready(first);
+    given.loki.push(labels, [
+      [now(), "one"],
+      [now(), "two"],
+    ]);
+    await waitUntil("the lines", async () => Promise.resolve(first.lines().length === 2));
+    first.cut();
+    const again = watchLog(behind.frame.url, `/ws/logs/behind?cursor=${first.cursor() ?? ""}`);
+    await ready(again);
+    given.loki.push(labels, [
+      [now() - 2_000_000_000n, "late"],
+      [now(), "three"],
+    ]);
+    await waitUntil("the end", async () => Promise.resolve(again.lines().includes("three")));
+    again.cut();
+    const third = watchLog(behind.frame.url, `/ws/logs/behind?cursor=${again.cursor() ?? ""}`);
+    await ready(third);
+
+    expect([...first.lines(), ...again.lines(), ...third.lines()].toSorted()).toEqual([
+      "late",
+      "one",
+      "three",
+      "two",
+    ]);
+    for (const each of [early, third]) each.cut();
+  } finally {
+    await behind.stop();
+  }
+});
 
 const STREAMS = 1_000;
 const SERVICES = 20;
@@ -194,12 +240,18 @@ test("1,000 streams and 100 random cuts: no line is lost, none comes twice, and 
     readonly got: Watching[];
     replica: number;
   }
+  let isOver = false;
   const open = (stream: Stream): void => {
-    const cursor = stream.got.at(-1)?.cursor();
+    const cursor = stream.got.findLast((each) => each.cursor() !== undefined)?.cursor();
     const query = cursor === undefined ? "tail=0" : `cursor=${cursor}`;
     const { frame } = replicas[stream.replica] ?? given;
     const person = `p${stream.service % 8}`;
-    stream.got.push(watchLog(frame.url, `/ws/logs/svc-${stream.service}?${query}`, person));
+    const watching = watchLog(frame.url, `/ws/logs/svc-${stream.service}?${query}`, person);
+    stream.got.push(watching);
+    // Cut by the server, as who is too slow on a busy machine: they come back, as any client.
+    void watching.closed.then(() => {
+      if (!isOver && stream.got.at(-1) === watching) open(stream);
+    });
   };
   const streams = Array.from({ length: STREAMS }, (_, i): Stream => {
     return { service: i % SERVICES, got: [], replica: i % 2 };
@@ -207,7 +259,9 @@ test("1,000 streams and 100 random cuts: no line is lost, none comes twice, and 
   for (let at = 0; at < STREAMS; at += 100) {
     const some = streams.slice(at, at + 100);
     some.forEach(open);
-    await Promise.all(some.map(async ({ got: [watching] }) => watching && ready(watching)));
+    await waitUntil("the streams to be ready", async () =>
+      Promise.resolve(some.every(({ got }) => got.some(isReady))),
+    );
   }
   let cuts = 0;
   for (let line = 0; line < LINES; line += 4) {
@@ -218,7 +272,7 @@ test("1,000 streams and 100 random cuts: no line is lost, none comes twice, and 
     for (; cuts < (CUTS * (line + 4)) / LINES; cuts += 1) {
       const stream = streams[Math.floor(Math.random() * STREAMS)];
       if (stream === undefined || stream.got.at(-1)?.cursor() === undefined) continue;
-      stream.got.at(-1)?.socket.terminate();
+      stream.got.at(-1)?.cut();
       // Half of them come back to the other replica, which has another ring.
       if (cuts % 2 === 0) stream.replica = 1 - stream.replica;
       open(stream);
@@ -227,10 +281,11 @@ test("1,000 streams and 100 random cuts: no line is lost, none comes twice, and 
   }
   const wanted = Array.from({ length: LINES }, (_, i) => `line ${i}`);
   const linesOf = ({ got }: Stream) => got.flatMap((watching) => watching.lines());
-  await until(async () =>
+  await waitUntil("all lines", async () =>
     Promise.resolve(streams.every((stream) => linesOf(stream).length >= LINES)),
   );
   await sleep(200); // what came twice would come now
+  isOver = true;
   const wrong = streams.filter((stream) => linesOf(stream).join() !== wanted.join());
   expect(wrong.map((stream) => [stream.got.length, linesOf(stream)])).toEqual([]);
   expect(cuts).toBe(CUTS);
@@ -238,4 +293,4 @@ test("1,000 streams and 100 random cuts: no line is lost, none comes twice, and 
   // Both ends of 1,000 connections, and what the clients here keep, are in this process.
   expect(process.memoryUsage().rss - before).toBeLessThan(400 * 1024 * 1024);
   for (const { got } of streams) got.at(-1)?.socket.terminate();
-}, 60_000);
+});

@@ -50,7 +50,7 @@ test.each<[string, () => Promise<Principal | undefined>, [number, string]]>([
   server.on("upgrade", (request, socket, head) => {
     follow.open(
       { request, socket, head },
-      { id: "op_1", after: 0, status: "in_progress", principal: ANA },
+      { key: "op_1", after: 0, status: "in_progress", principal: ANA },
     );
   });
   server.listen(0, "127.0.0.1");
@@ -93,7 +93,7 @@ test.each([
   });
   const server = createServer();
   server.on("upgrade", (request, socket, head) => {
-    const followed = { id: "op_1", after, status: "completed", principal: ANA } as const;
+    const followed = { key: "op_1", after, status: "completed", principal: ANA } as const;
     follow.open({ request, socket, head }, followed);
   });
   server.listen(0, "127.0.0.1");

@@ -2,12 +2,11 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { openLxd } from "../../../hypervisor/backends/lxd/open.ts";
-import { silentLog } from "../../../lib/log.ts";
-import { openDatabase, type Database } from "../../../lib/postgres.ts";
+import type { Database } from "../../../lib/postgres.ts";
 import { filesBelow, localKeyFile, tempFolder } from "../../exporter/given.ts";
 import { startFettle, waitUntil, type FettleProcess } from "../../fakes/fettle.ts";
 import { startLxd, type Lxd } from "../../servers/lxd.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 import { rowsOf } from "../frame/given.ts";
 
 const TOKEN = randomBytes(32).toString("hex");
@@ -22,7 +21,7 @@ const processes: FettleProcess[] = [];
 
 beforeAll(async () => {
   own = await createTestDatabase();
-  database = openDatabase({ url: own.url, applicationName: "test-killed" }, silentLog);
+  database = openTestDatabase(own.url);
   folder = await tempFolder();
   key = await localKeyFile(folder.path);
   lxd = await startLxd();

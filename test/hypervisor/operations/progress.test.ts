@@ -164,35 +164,6 @@ test("while a short action is under way nothing else is done to the container", 
   await finished(api, await api.send(`${C}/${name}`, { method: "DELETE" }));
 });
 
-test("an estimate rests on earlier ones of its kind, and says so when there are too few", async () => {
-  const insert = async (kind: string, seconds: number, status = "completed") => {
-    const id = fresh("op_est");
-    await api.database.query(
-      `INSERT INTO hypervisor_operations (id, kind, resource_type, resource_id, actor, ip, summary, status, started_at, ended_at)
-       VALUES ($1, $2, 'snapshot', 's', 'ana', '', '', $3, now() - make_interval(secs => $4),
-               CASE WHEN $3 = 'completed' THEN now() END)`,
-      [id, kind, status, seconds],
-    );
-    return api.send(`/progress/${id}/estimate`);
-  };
-  for (const seconds of [10, 100, 110]) await insert("Tested", seconds);
-
-  const young = await insert("Tested", 1, "in_progress");
-  expect(young.body).toMatchObject({ estimated_seconds_total: 100, based_on: 3 });
-  expect(Math.round(Number(young.body["estimated_seconds_remaining"]) / 20)).toBe(5);
-  const late = await insert("Tested", 500, "in_progress");
-  expect(late.body).toMatchObject({
-    estimated_seconds_remaining: null,
-    reason: "unknown: it takes longer than each of 3 earlier ones",
-  });
-  const rare = await insert("Rare", 1, "in_progress");
-  expect(rare.body).toMatchObject({
-    estimated_completion: null,
-    based_on: 0,
-    reason: "unknown: 0 of 3 earlier ones that are needed",
-  });
-});
-
 test("a worker tells of its workflow until it ends; of others' and of ours it may not", async () => {
   const id = fresh("train");
   const worker = await api.person("agent");

@@ -14,9 +14,9 @@ import { exportHandler } from "../../../hypervisor/snapshots-export/handler.ts";
 import { systemClock, type Clock } from "../../../lib/clock.ts";
 import { newId } from "../../../lib/id.ts";
 import { silentLog } from "../../../lib/log.ts";
-import { openDatabase, type Database } from "../../../lib/postgres.ts";
+import type { Database } from "../../../lib/postgres.ts";
 import { waitUntil } from "../../fakes/fettle.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 import { rowsOf } from "../frame/given.ts";
 import { noVault } from "../snapshots-export/given.ts";
 
@@ -32,7 +32,7 @@ let thaw: PromiseWithResolvers<undefined>;
 
 beforeEach(async () => {
   own = await createTestDatabase();
-  database = openDatabase({ url: own.url, applicationName: "test-takeover" }, silentLog);
+  database = openTestDatabase(own.url);
   memory = openMemory();
   await memory.containers.create({ ...PLACE, image: "debian:12" });
   runners = [];

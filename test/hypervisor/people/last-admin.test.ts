@@ -1,15 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { requireOtherAdmin } from "../../../hypervisor/people/users.ts";
-import { silentLog } from "../../../lib/log.ts";
-import { openDatabase, type Database, type Queryable } from "../../../lib/postgres.ts";
+import type { Database, Queryable } from "../../../lib/postgres.ts";
 import { waitUntil } from "../../fakes/fettle.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 
 let own: TestDatabase;
 let database: Database;
 beforeAll(async () => {
   own = await createTestDatabase();
-  database = openDatabase({ url: own.url, applicationName: "test-last-admin" }, silentLog);
+  database = openTestDatabase(own.url);
   await database.query(
     "INSERT INTO hypervisor_users (username, role) VALUES ('left', 'Admin'), ('right', 'Admin')",
   );

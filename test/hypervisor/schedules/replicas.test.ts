@@ -9,9 +9,9 @@ import { noteScheduled, runSchedules } from "../../../hypervisor/schedules/run-s
 import { exportHandler } from "../../../hypervisor/snapshots-export/handler.ts";
 import { systemClock, type Clock } from "../../../lib/clock.ts";
 import { silentLog } from "../../../lib/log.ts";
-import { openDatabase, type Database, type Queryable } from "../../../lib/postgres.ts";
+import type { Database, Queryable } from "../../../lib/postgres.ts";
 import { waitUntil } from "../../fakes/fettle.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 import { noVault } from "../snapshots-export/given.ts";
 
 /** Looks every 20 ms. */
@@ -43,7 +43,7 @@ afterEach(async () => {
 });
 
 function connect(): Database {
-  const database = openDatabase({ url: own.url, applicationName: "test-replica" }, silentLog);
+  const database = openTestDatabase(own.url);
   databases.push(database);
   return database;
 }

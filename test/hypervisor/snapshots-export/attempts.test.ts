@@ -14,10 +14,10 @@ import type { Vault } from "../../../hypervisor/snapshots-export/types.ts";
 import { systemClock } from "../../../lib/clock.ts";
 import { newId } from "../../../lib/id.ts";
 import { silentLog } from "../../../lib/log.ts";
-import { openDatabase, type Database } from "../../../lib/postgres.ts";
+import type { Database } from "../../../lib/postgres.ts";
 import { filesBelow, tempFolder } from "../../exporter/given.ts";
 import { waitUntil } from "../../fakes/fettle.ts";
-import { createTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
+import { createTestDatabase, openTestDatabase, type TestDatabase } from "../../servers/postgres.ts";
 import { rowsOf } from "../frame/given.ts";
 import { folderVault, openTar, type FolderVault } from "./given.ts";
 
@@ -36,7 +36,7 @@ let vault: FolderVault;
 
 beforeEach(async () => {
   own = await createTestDatabase();
-  database = openDatabase({ url: own.url, applicationName: "test-exports" }, silentLog);
+  database = openTestDatabase(own.url);
   memory = openMemory();
   await memory.containers.create({ ...PLACE, image: "debian:12" });
   await memory.snapshots.create({ ...PLACE, snapshot: "s1" });

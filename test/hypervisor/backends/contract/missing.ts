@@ -1,5 +1,15 @@
 import { expect, test } from "@jest/globals";
+import type { Ability } from "../../../../hypervisor/backends/abilities.ts";
 import { at, LIMIT_MS, kindOf, type Subject } from "./subject.ts";
+
+/** What is asked before each of these is begun. */
+const ABILITIES: readonly (readonly [verb: string, ability: Ability])[] = [
+  ["containers.update", "change the limits of a container"],
+  ["storage.createPool", "create storage pools"],
+  ["storage.removePool", "remove storage pools"],
+  ["network.interfaces", "list the host's interfaces"],
+  ["clusters.join", "form a cluster"],
+];
 
 // eslint-disable-next-line jest/no-export -- the same tests run on several backends
 export function missingContract(subject: Subject, without: readonly string[]): void {
@@ -7,7 +17,7 @@ export function missingContract(subject: Subject, without: readonly string[]): v
     "says of exactly the verbs that it does not have that it cannot do them, and names itself",
     async () => {
       await subject.create("asked");
-      const { name, containers, storage, network, clusters } = subject.backend();
+      const { name, host, containers, storage, network, clusters } = subject.backend();
       const join = { node: "node-1", address: "nowhere", token: "nonsense" };
       const asked: Readonly<Record<string, Promise<unknown>>> = {
         "containers.update": containers.update({ ...at("asked"), cpus: 1 }),
@@ -27,6 +37,10 @@ export function missingContract(subject: Subject, without: readonly string[]): v
       }
 
       expect(missing).toEqual(without);
+      const told: string[] = [];
+      for (const [verb, ability] of ABILITIES)
+        if ((await kindOf(host.must({ ability }))) === "unsupported") told.push(verb);
+      expect(told).toEqual(without.filter((verb) => ABILITIES.some(([named]) => named === verb)));
       await subject.remove("asked");
     },
     LIMIT_MS,
