@@ -20,7 +20,7 @@ demo: ## install what is missing and run the main job
 test: ## install what the tests need and run them (T=path narrows it)
 	@ops/timed "make test" sh -c '$(MAKE) -s install && ops/test/services run -- ops/test/jest $(T)'
 
-soak: $(INSTALLED) ## the long tests: minutes of outages (T=path narrows it)
+soak: $(INSTALLED) ## the long tests: minutes of outages, the image in an engine (T=path narrows it)
 	@ops/timed "make soak" ops/test/services run -- ops/test/jest --testPathIgnorePatterns=/node_modules/ --runInBand $(or $(T),test/soak)
 
 check: $(INSTALLED) ## types, lint, format, import rules, dead code, everything under ops/

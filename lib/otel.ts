@@ -57,7 +57,11 @@ registerInstrumentations({
   ],
 });
 
-// The last spans are those of the shutdown itself, which are worth as much as any.
-process.once("beforeExit", () => void provider.shutdown());
+// The last spans are those of the shutdown itself, which are worth as much as any. A collector that is away fails no command,
+// and keeps no service from stopping in order.
+const untold = (error: unknown) => {
+  diag.warn("the last spans were not taken", error);
+};
+process.once("beforeExit", () => void provider.shutdown().catch(untold));
 for (const signal of ["SIGTERM", "SIGINT"] as const)
-  process.once(signal, () => void provider.forceFlush());
+  process.once(signal, () => void provider.forceFlush().catch(untold));

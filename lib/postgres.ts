@@ -131,11 +131,14 @@ async function transact<T>(
   return result;
 }
 
-/** True for errors that say "no database now" (down, starting, read-only, out of connections, timed out), not "bad query". */
+/**
+ * True for errors that say "no database now" (down, starting, read-only, out of connections, timed out, a password that is being
+ * changed), not "bad query".
+ */
 export function isUnavailable(error: unknown): boolean {
   const code = codeOf(error);
   return (
-    /^(08|53|57P|25006|57014)/.test(code) || // SQLSTATE: connection, resources, shutdown, read-only, timeout
+    /^(08|28|53|57P|25006|57014)/.test(code) || // SQLSTATE: connection, login, resources, shutdown, read-only, timeout
     /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH)/.test(code) ||
     /timeout|Connection terminated|connection error|connection is closed/i.test(messageOf(error))
   );

@@ -17,6 +17,40 @@ const TABLES: Readonly<Record<string, string>> = {
   migrate: "exporter", // it needs the database alone, as the exporter's table says
 };
 
+const EXPORTS = `${WORKFLOWS}/export-audit.yml`;
+/** What the workflow that exports is not given, and why. */
+const NOT_EXPORTED: readonly (readonly [why: string, names: readonly string[]])[] = [
+  [
+    "GitHub's clock begins it, and it listens to nobody",
+    ["AUDIT_EXPORT_CRON", "AUDIT_EXPORT_TZ", "EXPORTER_HOST", "EXPORTER_PORT"],
+  ],
+  ["`fettle drill` alone reads it", ["AUDIT_DRILL_PGP_PRIVATE_KEY_FILE", "FETTLE_PGP_PASSPHRASE"]],
+  [
+    "AUDIT_PGP_PUBLIC_KEYS holds as many keys as wanted",
+    ["AUDIT_PGP_PUBLIC_KEY", "AUDIT_PGP_PUBLIC_KEY_FILE", "AUDIT_PGP_PUBLIC_KEY_FILES"],
+  ],
+  [
+    "rows that are not sealed would lie among GitHub's artifacts",
+    ["AUDIT_ENCRYPTION", "AUDIT_PGP_DELETE_PLAINTEXT", "AUDIT_KMS_DELETE_ORIGINAL"],
+  ],
+  [
+    "it is for trying out, by a stand-in on the same machine or for an hour",
+    [
+      "AUDIT_MOCK_FORCE",
+      "AUDIT_GCS_ENDPOINT",
+      "AZURE_KV_CA_FILE",
+      "DROPBOX_ACCESS_TOKEN",
+      "DROPBOX_ENDPOINT",
+      "GCP_KMS_ENDPOINT",
+      "GCP_SECRET_MANAGER_ENDPOINT",
+      "GDRIVE_ENDPOINT",
+      "MS_CA_FILE",
+    ],
+  ],
+];
+/** `fettle retain` reads these. */
+const RETENTION = /_RETENTION_DAYS$/;
+
 /** Each variable that a workflow sets is read by somebody, and each container has those without which its command does not start. */
 export async function checkVariables(): Promise<readonly string[]> {
   const sections = await envSections();
@@ -38,6 +72,7 @@ export async function checkVariables(): Promise<readonly string[]> {
   return [
     ...(await workflowProblems(known)),
     ...(await secretProblems()),
+    ...(await exportProblems(sections)),
     ...[...(await ofCompose()), ...(await ofKubernetes())].flatMap(lacks),
   ];
 }
@@ -156,6 +191,26 @@ async function workflowProblems(known: ReadonlySet<string>): Promise<readonly st
     }),
   );
   return found.flat();
+}
+
+/** Whatever the exporter can be told, its workflow can be told as well, or it is said why not. */
+async function exportProblems(
+  sections: Awaited<ReturnType<typeof envSections>>,
+): Promise<readonly string[]> {
+  const text = await readFile(EXPORTS, "utf8");
+  const names = sections
+    .filter(({ title }) => title.startsWith("exporter:"))
+    .flatMap(({ shape }) => Object.values(shape).map(({ name }) => name));
+  const left = NOT_EXPORTED.flatMap(([, without]) => without);
+  const isGiven = (name: string) => new RegExp(`\\b${name}[:=]`).test(text);
+  return [
+    ...names
+      .filter((name) => !isGiven(name) && !left.includes(name) && !RETENTION.test(name))
+      .map((name) => `${EXPORTS}: cannot be given ${name}, which the exporter reads`),
+    ...left
+      .filter((name) => isGiven(name) || !names.includes(name))
+      .map((name) => `${EXPORTS}: ${name} is among what it is not given`),
+  ];
 }
 
 /** Of what the workflows start besides the services. */

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, join, relative } from "node:path";
 import { parse, parseAllDocuments } from "yaml";
 
 /** An object of Kubernetes, as it stands in a file. */
@@ -30,6 +30,10 @@ interface Kustomization {
     readonly name: string;
     readonly files: readonly string[];
   }[];
+  readonly generatorOptions?: {
+    readonly disableNameSuffixHash?: boolean;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
 }
 
 const KNOWN = [
@@ -45,17 +49,16 @@ const KNOWN = [
 ];
 const GENERATES = ["configMapGenerator", "generatorOptions"];
 
-/** Objects that belong to no namespace. */
-const CLUSTER_KINDS = [
-  "Namespace",
-  "ValidatingAdmissionPolicy",
-  "ValidatingAdmissionPolicyBinding",
-];
+/**
+ * Objects that get no namespace. kustomize (5.5) does not know that the admission policies are such as well and names one; the API
+ * server takes it off again.
+ */
+const CLUSTER_KINDS = ["Namespace"];
 
 /**
  * What `kubectl apply -k` would make of a folder, as far as our files go: resources, components, namespace, labels, images,
- * replicas, strategic merge patches (lists of named things are merged by name) and ConfigMaps from files. kustomize itself
- * cannot be had here, so whatever else a kustomization says is refused, not guessed.
+ * replicas, strategic merge patches (lists of named things are merged by name) and ConfigMaps from files. Whatever else a
+ * kustomization says is refused, not guessed. `make soak` compares it with a real kubectl.
  *
  * @throws Error that names the file and what it does not know, or a patch that hits nothing
  */
@@ -71,8 +74,7 @@ async function apply(folder: string, before: readonly Manifest[]): Promise<reado
     throw new Error(`${path}: this renderer does not know ${unknown.join(", ")}`);
 
   let manifests = [...before];
-  for (const resource of file.resources ?? [])
-    manifests.push(...(await read(join(folder, resource))));
+  for (const resource of file.resources ?? []) manifests.push(...(await read(folder, resource)));
   manifests.push(...(await configMaps(folder, file)));
   for (const component of file.components ?? [])
     manifests = [...(await apply(join(folder, component), manifests))];
@@ -81,8 +83,13 @@ async function apply(folder: string, before: readonly Manifest[]): Promise<reado
   return manifests.map((manifest) => transformed(manifest, file));
 }
 
-async function read(path: string): Promise<readonly Manifest[]> {
-  return path.endsWith(".yaml") ? documents(path) : renderKustomization(path);
+/** A file must lie in the kustomization's own folder or below, else kustomize refuses it; a folder may be anywhere. */
+async function read(folder: string, resource: string): Promise<readonly Manifest[]> {
+  const path = join(folder, resource);
+  if (!resource.endsWith(".yaml")) return renderKustomization(path);
+  if (relative(folder, path).startsWith(".."))
+    throw new Error(`${folder}: ${resource} is a file that is not in or below its folder`);
+  return documents(path);
 }
 
 async function documents(path: string): Promise<readonly Manifest[]> {
@@ -94,7 +101,14 @@ async function documents(path: string): Promise<readonly Manifest[]> {
   });
 }
 
-async function configMaps(folder: string, { configMapGenerator = [] }: Kustomization) {
+async function configMaps(
+  folder: string,
+  { configMapGenerator = [], generatorOptions }: Kustomization,
+) {
+  // A hash in the name would be another object at each change.
+  if (configMapGenerator.length > 0 && generatorOptions?.disableNameSuffixHash !== true)
+    throw new Error(`${folder}: this renderer makes no hashes of ConfigMaps`);
+  const labels = generatorOptions?.labels;
   return Promise.all(
     configMapGenerator.map(async ({ name, files }): Promise<Manifest> => {
       const data = await Promise.all(
@@ -103,7 +117,7 @@ async function configMaps(folder: string, { configMapGenerator = [] }: Kustomiza
       return {
         apiVersion: "v1",
         kind: "ConfigMap",
-        metadata: { name },
+        metadata: { name, ...(labels === undefined ? {} : { labels }) },
         data: Object.fromEntries(data) as unknown,
       };
     }),
@@ -152,8 +166,8 @@ interface Named {
 function mergeByName(base: readonly Named[], patch: readonly Named[]): readonly unknown[] {
   const isIn = (list: readonly Named[], { name }: Named) => list.some((one) => one.name === name);
   return [
+    ...patch.filter((one) => !isIn(base, one)), // before the others, as kustomize does
     ...base.map((one) => merge(one, patch.find(({ name }) => name === one.name) ?? {})),
-    ...patch.filter((one) => !isIn(base, one)),
   ];
 }
 

@@ -61,6 +61,20 @@ test("survives a restart of the server: errors meanwhile say unavailable, later 
   await own.close();
 });
 
+test("a role that may not log in, as while its password is changed, is a database that is away", async () => {
+  const url = new URL(testDatabase.url);
+  url.username = `${url.pathname.slice(1)}_out`;
+  await database.query(`CREATE ROLE ${url.username} NOLOGIN`);
+  const shutOut = open(url.href);
+
+  const error: unknown = await shutOut.ping().catch((reason: unknown) => reason);
+  await shutOut.close();
+  await database.query(`DROP ROLE ${url.username}`);
+
+  expect(error).toMatchObject({ code: "28000" }); // 28P01 when the password is another
+  expect(isUnavailable(error)).toBe(true);
+});
+
 test("gives up on a frozen server within its time limits", async () => {
   privateServer = await startPrivatePostgres();
   const own = openDatabase(

@@ -1,145 +1,232 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { hasten } from "../../ops/prometheus/hasten.ts";
-import { startFettle, waitUntil } from "../fakes/fettle.ts";
-import { startPrometheus, type Prometheus } from "../servers/prometheus.ts";
-import { ownPort } from "../servers/unprivileged.ts";
+import { startAlertmanager } from "../servers/alertmanager.ts";
+import { MADE_UP, REAL } from "./alert-table.ts";
+import {
+  choosePorts,
+  givenServices,
+  targetOf,
+  WEBHOOK_TOKEN,
+  type Services,
+} from "./given-services.ts";
 import { startTrouble, type Trouble } from "./given-trouble.ts";
+import { startWatching, type Watching } from "./given-watching.ts";
 
 const FOLDER = "ops/prometheus/rules";
-/** Alerts are there within some seconds; a busy machine may need many times that. */
 const DEADLINE_MS = 90_000;
+/** Of 100 ms or more. */
+const ROUNDS_PER_MISTAKE = 20;
+/** Whoever changes a row in the past does it again, should another have come meanwhile. */
+const LETTERS_OF_TEN_MINUTES_AGO =
+  "UPDATE runbooks_outbox SET created_at = now() - interval '10 minutes' WHERE result IS NULL";
+
+/** Of 50,000 deliveries that are taken, and that nobody looks at. */
+const NEARLY_FULL = 40_001;
 
 let rules: readonly string[];
 let trouble: Trouble;
-let prometheus: Prometheus;
+let watching: Watching;
+let services: Services;
+let endTransaction: () => Promise<void>;
+/** The last first. */
+const stops: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
   const names = await readdir(FOLDER);
   rules = await Promise.all(names.map(async (name) => readFile(join(FOLDER, name), "utf8")));
   trouble = await startTrouble();
-  const { target, discoveryUrl } = trouble;
-  prometheus = await startPrometheus({
-    rules: rules.map(hasten),
-    scrape: [
-      { job: "detector", target, metricsPath: "/detector" },
-      { job: "runbooks", target, metricsPath: "/runbooks" },
-      { job: "exporter", target, metricsPath: "/exporter" },
-      { job: "surroundings", target, metricsPath: "/surroundings" },
-      { job: "backend", target, metricsPath: "/backend" },
-      { job: "hypervisor", discoveryUrl, metricsPath: "/runbooks" },
-    ],
+  stops.unshift(trouble.stop);
+  const ports = await choosePorts();
+  const alertmanager = await startAlertmanager({
+    receiverUrl: `http://${targetOf(ports, "receiver")}/alertmanager`,
+    bearerToken: WEBHOOK_TOKEN,
   });
-  for (const job of ["detector", "runbooks", "exporter", "backend", "hypervisor"])
-    await prometheus.waitForTarget(job);
+  stops.unshift(alertmanager.stop);
+  watching = await startWatching({ rules, trouble, ports, alertmanagerUrl: alertmanager.url });
+  stops.unshift(watching.stop);
+  services = await givenServices(ports, watching.url);
+  stops.unshift(async () => services.stop());
 }, DEADLINE_MS);
 
 afterAll(async () => {
-  await prometheus.stop();
-  await trouble.stop();
+  for (const stop of stops) await stop();
+});
+
+test("each alert is had from a running service, or it is said why not", () => {
+  const all = rules.flatMap((text) =>
+    [...text.matchAll(/- alert: (\w+)/g)].map(([, name]) => name ?? ""),
+  );
+
+  expect([...Object.keys(REAL), ...Object.keys(MADE_UP)].sort()).toEqual([...all].sort());
 });
 
 test(
-  "each alert fires when its trouble comes and resolves when it goes",
+  "what was wrong before the services were started is told, and no more when it is put right",
   async () => {
-    const all = rules.flatMap((text) =>
-      [...text.matchAll(/- alert: (\w+)/g)].map(([, name]) => name ?? ""),
-    );
-    expect(all.length).toBeGreaterThan(30);
-    await waitUntil("silence, but for the watchdog", async () => isOnlyWatchdog(), DEADLINE_MS);
+    await services.sql(`INSERT INTO runbooks_audit (event, actor, detail) VALUES ('approved', 'ana', '{}');
+      ${tamper("ana", "nobody")};
+      INSERT INTO audit_exports (export_id, state, file_name, stored_name, formula, horizon_xid, last_xid, last_id, cutoff, rows, done_at)
+      VALUES (gen_random_uuid(), 'done', 'old.csv', 'old.csv', 'escape', '1', '1', 0, now(), 0, now() - interval '3 days');
+      INSERT INTO audit_drills (recipient, destination, last_ok_at, file_name)
+      VALUES ('safe', 'folder', now() - interval '3 days', 'old.csv')`);
+    await services.mountExports(false);
+    await Promise.all([
+      services.start("receiver"),
+      services.start("executor"),
+      services.start("hypervisor"),
+      services.start("exporter", { AUDIT_EXPORT_CRON: "*/2 * * * * *" }),
+      services
+        .start("detector", {
+          AIOPS_METRICS: "one=vector(1)",
+          AIOPS_RETRAIN_CRON: "*/2 * * * * *",
+        })
+        .then(async () => services.detectorDatabase.setMode({ kind: "refuse" })),
+    ]);
+    expect(
+      await watching.silentOf([
+        "AuditDecryptDrillOverdue",
+        "AuditExportFailing",
+        "AuditExportOverdue",
+        "DetectorTrainingOverdue",
+        "DrillNotRunRecently",
+        "RunbooksAuditProblems",
+        "RunbooksAuditUnverified",
+      ]),
+    ).toEqual([]);
 
-    const seen = new Set<string>();
-    trouble.begin();
-    await waitUntil(
-      "every alert to fire",
-      async () => {
-        for (const name of await firing()) seen.add(name);
-        return all.every((name) => seen.has(name));
-      },
-      DEADLINE_MS,
-    ).catch(() => undefined); // the comparison below names those that did not
-    expect([...seen].sort()).toEqual([...all].sort());
-    // A template that cannot be filled in is no failure for Prometheus: it tells the error, or "no value", at night.
-    expect((await texts()).filter((text) => /<error|no value|^\s*$/i.test(text))).toEqual([]);
+    for (const name of ["detector", "exporter", "executor"] as const) await services.kill(name);
+    expect(await watching.silentOf(["BackendDown"])).toEqual([]);
 
-    trouble.end();
-    await waitUntil("every alert to resolve", async () => isOnlyWatchdog(), DEADLINE_MS).catch(
-      () => undefined,
+    await services.sql(`${tamper("nobody", "ana")};
+      DELETE FROM audit_checks;
+      UPDATE audit_drills SET last_ok_at = now()`);
+    await services.mountExports(true);
+    await services.detectorDatabase.setMode({ kind: "pass" });
+    await Promise.all(
+      (["detector", "exporter", "executor"] as const).map(async (name) =>
+        services.start(name, name === "exporter" ? { AUDIT_EXPORT_CRON: "*/2 * * * * *" } : {}),
+      ),
     );
-    expect(await firing()).toEqual(["Watchdog"]);
+    expect(await services.reportDrill()).toBe(200);
+    expect(await watching.firingAtTheEnd()).toEqual(["Watchdog"]);
   },
   4 * DEADLINE_MS,
 );
 
 test(
-  "a detector that is killed is told of by its name, and no more once it is back",
+  "what goes wrong while they run is told",
   async () => {
-    const port = await ownPort();
-    const target = `127.0.0.1:${port}`;
-    const ofDetector = await startPrometheus({
-      rules: [hasten(await readFile(join(FOLDER, "availability.yml"), "utf8"))],
-      scrape: [{ job: "detector", target }],
-    });
-    const env = { PROM_URL: ofDetector.url, AIOPS_METRICS: "one=vector(1)" };
-    const start = async () => startFettle("detector", "DETECTOR_PORT", env, port);
-    const isDown = async () => {
-      const { data } = await readAlerts(ofDetector.url);
-      return data.alerts.some(
-        ({ state, labels }) =>
-          state === "firing" && labels.alertname === "BackendDown" && labels.job === "detector",
-      );
-    };
-    let detector = await start();
-    try {
-      await ofDetector.waitForTarget("detector");
-      await waitUntil("the alert to be silent", async () => !(await isDown()), DEADLINE_MS);
-
-      await detector.kill();
-      await waitUntil("the alert to fire", isDown, DEADLINE_MS);
-      expect(await isDown()).toBe(true);
-
-      detector = await start();
-      await waitUntil("the alert to resolve", async () => !(await isDown()), DEADLINE_MS);
-    } finally {
-      await detector.kill();
-      await ofDetector.stop();
-    }
+    const closeConnections = services.openConnections();
+    services.webhook.answer(403);
+    services.slack.answer(503);
+    services.bucket.setFault({ kind: "status", status: 503, code: "SlowDown" });
+    process.kill(services.pidOf("receiver"), "SIGUSR2");
+    endTransaction = await services.openTransaction();
+    await services.sql(`INSERT INTO runbooks_audit (event, actor, detail, ts)
+      VALUES ('approved', 'ana', '{}', now() - interval '2 days')`);
+    trouble.begin();
+    expect(
+      await watching.silentOf(
+        [
+          ...Object.keys(MADE_UP),
+          "AIOpsAnomalyDetected",
+          "AuditExportHeldBack",
+          "DetectorChannelLate",
+          "DetectorSeriesRefused",
+          "FettleServiceAbsent",
+          "PrometheusRulesFailing",
+          "RunbooksCatalogUnreadable",
+          "RunbooksChannelLate",
+          "RunbooksClockSkewed",
+          "RunbooksConnectionsRefused",
+          "RunbooksDiagnosticsPending",
+          "RunbooksPolicyStale",
+          "RunbooksRunNeedsPerson",
+        ],
+        async (round) => {
+          await services.sql(LETTERS_OF_TEN_MINUTES_AGO);
+          if (round % ROUNDS_PER_MISTAKE !== 0) return;
+          services.writePolicy(`queue=${round}`); // a mistake is counted once, when it is found
+          await services.writeCatalog(`runbooks: [ # ${round}`);
+        },
+      ),
+    ).toEqual([]);
+    closeConnections();
   },
   4 * DEADLINE_MS,
 );
 
-async function isOnlyWatchdog(): Promise<boolean> {
-  const names = await firing();
-  return names.length === 1 && names[0] === "Watchdog";
+test(
+  "what they depend on going away is told",
+  async () => {
+    services.webhook.answer(415);
+    await services.detectorSql(`
+      UPDATE aiops_groups SET owner = 'gone', epoch = epoch + 1, lease_until = now() + interval '1 hour' WHERE metric = 'nothing';
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$;
+      CREATE TRIGGER refuse BEFORE INSERT ON aiops_progress FOR EACH STATEMENT EXECUTE FUNCTION refuse()`);
+    await services.kill("executor");
+    await services.sql(`INSERT INTO inbox (source, body_sha256, raw, content)
+      SELECT 'flood', n::text, '', '{"alerts": []}' FROM generate_series(1, ${NEARLY_FULL}) n`);
+    await services.sql(readOnly("on"));
+    expect(
+      await watching.silentOf([
+        "AlertmanagerNotDelivering",
+        "DetectorAlertsUndelivered",
+        "DetectorHistoryDropped",
+        "DetectorMetricUnwatched",
+        "FettleRequestsFailing",
+        "RunbooksDatabaseUnwritable",
+        "RunbooksInboxNearlyFull",
+        "RunbooksInboxWaiting",
+      ]),
+    ).toEqual([]);
+    services.prometheus.answer(503);
+    expect(await watching.silentOf(["DetectorQueriesFailing"])).toEqual([]);
+  },
+  4 * DEADLINE_MS,
+);
+
+test(
+  "nothing is told any more when all of it is over",
+  async () => {
+    await services.sql(readOnly("off"));
+    await services.sql(`DELETE FROM inbox WHERE source = 'flood';
+      UPDATE runbooks_outbox SET next_at = now();
+      UPDATE runbooks_channels SET next_at = now();
+      UPDATE collections SET next_at = now() WHERE next_at IS NOT NULL`);
+    await services.detectorSql(`DROP TRIGGER refuse ON aiops_progress;
+      UPDATE aiops_groups SET lease_until = now() - interval '1 second' WHERE owner = 'gone'`);
+    await endTransaction();
+    for (const relay of [services.webhook, services.slack, services.prometheus])
+      relay.answer(undefined);
+    services.bucket.setFault({ kind: "none" });
+    services.writePolicy();
+    await services.writeCatalog();
+    process.kill(services.pidOf("receiver"), "SIGUSR2");
+    trouble.end();
+    await services.start("executor");
+    expect(await watching.firingAtTheEnd()).toEqual(["Watchdog"]);
+
+    expect([...(await watching.toldInAll())].sort()).toEqual(
+      [...Object.keys(REAL), ...Object.keys(MADE_UP)].sort(),
+    );
+  },
+  4 * DEADLINE_MS,
+);
+
+/** For the runbooks, the exporter and the hypervisor. A session stays as it was when it was opened, so they need new ones. */
+function readOnly(value: "on" | "off"): string {
+  return `DO $$ BEGIN
+      EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = ${value}', current_database());
+      PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name LIKE 'fettle%' AND datname = current_database();
+    END $$`;
 }
 
-interface Alerts {
-  readonly data: {
-    readonly alerts: readonly {
-      readonly state: string;
-      readonly labels: { readonly alertname: string; readonly job?: string };
-      readonly annotations: { readonly summary?: string; readonly description?: string };
-    }[];
-  };
-}
-
-async function texts(): Promise<readonly string[]> {
-  const { data } = await readAlerts();
-  return data.alerts.flatMap(({ annotations: { summary = "", description = "" } }) => [
-    summary,
-    description,
-  ]);
-}
-
-async function readAlerts(url = prometheus.url): Promise<Alerts> {
-  return (await (await fetch(`${url}/api/v1/alerts`)).json()) as Alerts;
-}
-
-async function firing(): Promise<readonly string[]> {
-  const { data } = await readAlerts();
-  const names = data.alerts
-    .filter(({ state }) => state === "firing")
-    .map(({ labels }) => labels.alertname);
-  return [...new Set(names)];
+/** Changes the record as only a superuser can. */
+function tamper(from: string, to: string): string {
+  return `ALTER TABLE runbooks_audit DISABLE TRIGGER USER;
+    UPDATE runbooks_audit SET actor = '${to}' WHERE actor = '${from}' AND event = 'approved';
+    ALTER TABLE runbooks_audit ENABLE TRIGGER USER`;
 }

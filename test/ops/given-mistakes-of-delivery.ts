@@ -169,6 +169,13 @@ export const MISTAKES_OF_DELIVERY = [
     /ServiceMonitor runbooks\/detector writes over the labels that are the service's own/,
   ],
   [
+    "a variable of the exporter that the workflow cannot be given",
+    ".github/workflows/export-audit.yml",
+    "SFTP_PORT: ${{ vars.SFTP_PORT }}",
+    "",
+    /export-audit\.yml: cannot be given SFTP_PORT, which the exporter reads/,
+  ],
+  [
     "a key of a Secret that nobody is shown",
     "ops/kubernetes/secret.example.yaml",
     "SFTP_PRIVATE_KEY",

@@ -40,6 +40,37 @@ test("a trace is of the command, and of the runbooks service's role however that
   expect(serviceName(["--version"], {})).toBe("fettle");
 });
 
+test("a collector that is away fails no command, and no stop in order", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "otel-"));
+  try {
+    const script = join(folder, "traced.ts");
+    await writeFile(
+      script,
+      `import { inSpan } from "${resolve("lib/tracing.ts")}";
+      await inSpan("work", {}, async () => Promise.resolve());
+      if (process.argv[2] === "stays") {
+        const stays = setInterval(() => undefined, 1_000);
+        process.once("SIGTERM", () => setTimeout(() => {
+          console.log("stopped in order");
+          clearInterval(stays);
+        }, 500));
+        process.kill(process.pid, "SIGTERM");
+      }`,
+    );
+    const run = async (...args: readonly string[]) =>
+      promisify(execFile)(
+        process.execPath,
+        ["--import", resolve("lib/otel.ts"), script, ...args],
+        { env: { PATH: process.env["PATH"], OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9" } }, // nobody's
+      );
+
+    await expect(run()).resolves.toBeDefined();
+    await expect(run("stays")).resolves.toMatchObject({ stdout: "stopped in order\n" });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 test("the collector hears this name, unless the environment has another", async () => {
   const collector = await startOtlpCollector();
   const folder = await mkdtemp(join(tmpdir(), "otel-"));
