@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
 import { createTestDatabase } from "../servers/postgres.ts";
-import { measureSftp } from "./exporter/sftp.ts";
 import { measureStages } from "./exporter/stages.ts";
 
 // `make bench T=exporter`: exports of FETTLE_BENCH_ROWS rows (2,000,000) to a folder, and what a person would type instead. All of
@@ -16,6 +15,9 @@ import { measureStages } from "./exporter/stages.ts";
 const ROWS = Number(process.env["FETTLE_BENCH_ROWS"] ?? 2_000_000);
 const ROUNDS = Number(process.env["FETTLE_BENCH_ROUNDS"] ?? 3);
 const NAIVE_ROWS = Math.min(ROWS, 1_000_000);
+/** As bin/fettle starts exports. */
+const FLAGS = ["--max-semi-space-size=8", "--expose-gc"];
+const IO = { UV_USE_IO_URING: "0" };
 const run = promisify(execFile);
 
 interface Figures {
@@ -56,7 +58,7 @@ async function prepareKeys(): Promise<Record<string, string>> {
   await writeFile(join(folder, "sign.pem"), pem, { mode: 0o600 });
   return {
     ...(process.env as Record<string, string>),
-    UV_USE_IO_URING: "0", // as bin/fettle starts exports, and the flags below
+    ...IO,
     AIOPS_DATABASE_URL: database.url,
     AUDIT_EXPORT_DIR: join(folder, "out"),
     AUDIT_WORK_DIR: join(folder, "work"),
@@ -73,9 +75,18 @@ async function exportBy(
   await client.query("TRUNCATE audit_exports, audit_manifests CASCADE");
   await rm(join(folder, "out"), { recursive: true, force: true });
   const program = join(import.meta.dirname, "exporter/run.ts");
-  const flags = ["--max-semi-space-size=8", "--expose-gc", program];
-  const { stdout } = await run(process.execPath, flags, { env: { ...base, ...more } });
+  const { stdout } = await run(process.execPath, [...FLAGS, program], {
+    env: { ...base, ...more },
+  });
   return JSON.parse(stdout) as Figures;
+}
+
+async function sftpRates(): Promise<{ readonly ours: number; readonly openssh: number }> {
+  const program = join(import.meta.dirname, "exporter/sftp.ts");
+  const { stdout } = await run(process.execPath, [...FLAGS, program, String(ROUNDS)], {
+    env: { ...process.env, ...IO },
+  });
+  return JSON.parse(stdout) as { ours: number; openssh: number };
 }
 
 /** A shell line, timed; its processor time includes its children's but not the server's. */
@@ -186,7 +197,7 @@ try {
   const stages = await measureStages(database.url, join(folder, "pub.asc"));
   const limits = [...stages].map(([name, megabytes]) => `${name} ${megabytes.toFixed(0)}`);
   process.stdout.write(`each stage by itself, MB/s of CSV: ${limits.join(", ")}\n`);
-  const sftp = await measureSftp(ROUNDS);
+  const sftp = await sftpRates();
   const naiveRate = NAIVE_ROWS / (results.get("all in memory")?.seconds ?? 1);
   const ours = ROWS / (results.get("zstd pgp+kms")?.seconds ?? 1);
   process.stdout.write(
