@@ -11,7 +11,7 @@ import { startSftpServer, type SftpServer } from "../../servers/openssh.ts";
 import { programPath } from "../../servers/unprivileged.ts";
 
 // `node sftp.ts ROUNDS`: an upload, synced to the server's disk, that is read back: by us and by OpenSSH's own client, to the same
-// server on loopback. A process of its own, as an export is one: what V8 learned of other work before takes a third off it.
+// server on loopback. A process of its own, with an export's flags.
 
 const BYTES = 200 * 1024 * 1024;
 const run = promisify(execFile);
