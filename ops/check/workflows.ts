@@ -38,14 +38,13 @@ interface Workflow {
 export async function checkWorkflows(): Promise<readonly string[]> {
   const names = (await readdir(FOLDER)).filter((name) => name.endsWith(".yml"));
   const targets = targetsOf(await readFile("Makefile", "utf8"));
-  const lint = await createLinter();
   const told = await toldOf();
   const found = await Promise.all(
     names.map(async (name) => {
       const content = await readFile(join(FOLDER, name), "utf8");
       const problems = [
         ...(await schemaProblems(name, content)),
-        ...lintProblems(lint(content, join(FOLDER, name))),
+        ...lintProblems(await lint(content, join(FOLDER, name))),
         ...habits(parse(content) as Workflow, targets),
         ...Object.entries((parse(content) as Workflow).jobs).flatMap(preparation),
         ...(told.includes((parse(content) as Workflow).name)
@@ -56,6 +55,20 @@ export async function checkWorkflows(): Promise<readonly string[]> {
     }),
   );
   return found.flat();
+}
+
+const LINT_TRIES = 5;
+
+/** Its WebAssembly now and then breaks down in its own collector (one run of ten, seen): that is no verdict, and a new one is asked. */
+async function lint(content: string, path: string): Promise<readonly LintResult[]> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const once = await createLinter();
+      return once(content, path);
+    } catch (error) {
+      if ((error as Error).name !== "RuntimeError" || tries === LINT_TRIES) throw error;
+    }
+  }
 }
 
 /** The workflows of whose failure somebody is told. */
